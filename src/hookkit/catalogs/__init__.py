@@ -1,0 +1,1 @@
+"""Event types that are known by name, with samples."""

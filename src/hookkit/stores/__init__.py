@@ -1,0 +1,1 @@
+"""One module per database; each is imported only when it is used."""
