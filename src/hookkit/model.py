@@ -15,6 +15,7 @@ from hookkit.event import type_name
 from hookkit.signing import SigningKey
 
 if TYPE_CHECKING:
+    from hookkit.profiles import Profile
     from hookkit.protocols import EventType
     from hookkit.retry import RetryPolicy
 
@@ -86,19 +87,7 @@ def _keys(keys: str | SigningKey | Iterable[str | SigningKey]) -> tuple[SigningK
     return tuple(key if isinstance(key, SigningKey) else SigningKey(key) for key in given)
 
 
-def _rate(rate: tuple[int, timedelta | float] | None) -> tuple[int, timedelta] | None:
-    return None if rate is None else (rate[0], as_duration(rate[1]))
-
-
-def _profile(profile: Any) -> str:
-    return profile if isinstance(profile, str) else str(profile.name)
-
-
-def _headers(headers: Mapping[str, str]) -> Headers:
-    return headers if isinstance(headers, Headers) else Headers(headers)
-
-
-@attrs.frozen
+@attrs.frozen(init=False)
 class Endpoint:
     """A webhook: where to send which events, and how. The shipped implementation of the ``Webhook`` protocol.
 
@@ -117,27 +106,69 @@ class Endpoint:
         profile: The name of the profile that gives body, signature and retries: ``standard`` or ``logto``.
         retry: Replaces the profile's whole retry policy.
         max_in_flight: At most so many deliveries at once, over all processes.
-        rate_limit: ``(count, per)``: at most `count` deliveries in any `per` (seconds or a timedelta); None: unlimited.
+        rate_limit: ``(count, per)``: `count` deliveries per `per` (seconds or a timedelta), as a bucket of `count`
+            tokens that refills evenly; None: unlimited.
         metadata: The host's own notes, JSON; never sent.
         created_at: Set by the registry.
-        disabled_reason: None while enabled; ``gone`` (it answered 410), ``failing``, or what was given to ``disable()``.
+        disabled_reason: None while enabled; ``gone`` (it answered 410), ``failing``, or what was given to
+            ``disable()``.
     """
 
     url: str
-    events: tuple[str, ...] = attrs.field(converter=_names)
-    name: str = attrs.field(default="", kw_only=True)
-    id: str = attrs.field(default="", kw_only=True)
-    tenant: str = attrs.field(default="", kw_only=True)
-    headers: Mapping[str, str] = attrs.field(factory=Headers, converter=_headers, kw_only=True)
-    keys: tuple[SigningKey, ...] = attrs.field(default=(), converter=_keys, kw_only=True)
-    enabled: bool = attrs.field(default=True, kw_only=True)
-    profile: str = attrs.field(default="standard", converter=_profile, kw_only=True)
-    retry: RetryPolicy | None = attrs.field(default=None, kw_only=True)
-    max_in_flight: int = attrs.field(default=4, kw_only=True)
-    rate_limit: tuple[int, timedelta] | None = attrs.field(default=None, converter=_rate, kw_only=True)
-    metadata: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
-    created_at: datetime | None = attrs.field(default=None, kw_only=True)
-    disabled_reason: str | None = attrs.field(default=None, kw_only=True)
+    events: tuple[str, ...]
+    name: str
+    id: str
+    tenant: str
+    headers: Mapping[str, str]
+    keys: tuple[SigningKey, ...]
+    enabled: bool
+    profile: str
+    retry: RetryPolicy | None
+    max_in_flight: int
+    rate_limit: tuple[int, timedelta] | None
+    metadata: Mapping[str, Any]
+    created_at: datetime | None
+    disabled_reason: str | None
+
+    # By hand: to pyright, a field that has an attrs converter is not the plain attribute that the protocol asks for.
+    def __init__(
+        self,
+        url: str,
+        events: str | EventType | Iterable[str | EventType],
+        *,
+        name: str = "",
+        id: str = "",
+        tenant: str = "",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        keys: str | SigningKey | Iterable[str | SigningKey] = (),
+        enabled: bool = True,
+        profile: str | Profile = "standard",
+        retry: RetryPolicy | None = None,
+        max_in_flight: int = 4,
+        rate_limit: tuple[int, timedelta | float] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        created_at: datetime | None = None,
+        disabled_reason: str | None = None,
+    ) -> None:
+        fields: dict[str, object] = {
+            "url": url,
+            "events": _names(events),
+            "name": name,
+            "id": id,
+            "tenant": tenant,
+            "headers": headers if isinstance(headers, Headers) else Headers(headers),
+            "keys": _keys(keys),
+            "enabled": enabled,
+            "profile": profile if isinstance(profile, str) else profile.name,
+            "retry": retry,
+            "max_in_flight": max_in_flight,
+            "rate_limit": None if rate_limit is None else (rate_limit[0], as_duration(rate_limit[1])),
+            "metadata": {} if metadata is None else metadata,
+            "created_at": created_at,
+            "disabled_reason": disabled_reason,
+        }
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an Endpoint holds signing keys and is not pickled; store it with a WebhookStore")
@@ -218,7 +249,8 @@ class Attempt:
         reason: Empty on success; ``status`` for an unwanted status; ``redirect`` for a 3xx; ``lost`` when the lease ran
             out before the outcome was stored; else one of the transport's reasons.
         response_headers: Pairs as received, cut to a bounded size.
-        response_body: Raw bytes, cut at the transport's cap. They come from the customer's server: escape before showing.
+        response_body: Raw bytes, cut at the transport's cap. They come from the customer's server: escape before
+            showing.
         retry_after: What the receiver asked for, if it asked in a form that RFC 9110 §10.2.3 allows.
     """
 
@@ -249,8 +281,8 @@ class LogEntry:
         finished_at: When it succeeded or failed for good.
         next_attempt_at: When it is due, while it is pending.
         body: The bytes of every attempt; empty once retention has removed them.
-        reason: Why it failed, where the last attempt does not say it: ``exhausted``, ``gone``, ``dropped``, ``removed``,
-            ``expired``.
+        reason: Why it failed, where the last attempt does not say it: ``exhausted``, ``gone``, ``dropped``,
+            ``removed``, ``expired``.
     """
 
     delivery_id: str
@@ -315,7 +347,7 @@ class Health:
     state: HealthState
     since: datetime
     until: datetime
-    buckets: tuple[HealthBucket, ...] = ()
+    buckets: tuple[HealthBucket, ...] = attrs.field(default=(), repr=lambda buckets: f"<{len(buckets)}>")
     last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
     consecutive_failures: int = 0
@@ -351,8 +383,8 @@ class Notice:
     """Something the operator, or the customer, should hear of.
 
     Args:
-        kind: ``warning`` (on the way to being disabled), ``breaker_open``, ``recovered``, ``disabled``, or ``exhausted``
-            (a delivery was given up after its last retry).
+        kind: ``warning`` (on the way to being disabled), ``breaker_open``, ``recovered``, ``disabled``, or
+            ``exhausted`` (a delivery was given up after its last retry).
         endpoint_id: The webhook's id.
         tenant: The webhook's tenant.
         at: When.

@@ -1,24 +1,30 @@
-"""Signing keys, the two algorithms, and what a verified request is.
+"""Signing keys as a host holds them, and what a verified request is.
 
-HMAC-SHA256 (RFC 2104) and Ed25519 (RFC 8032) over bytes; no scheme, no header. ``cryptography`` is imported only where an
-Ed25519 key is used.
+What the text of a key means is the scheme's affair: :mod:`hookkit.keys` reads those of Standard Webhooks.
 """
 
 from __future__ import annotations
 
-import hmac
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn, Self, final
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, final
 
 import attrs
 
-from hookkit.errors import InvalidKey
+from hookkit.errors import InvalidKey, PayloadError
 from hookkit.jsontext import parse_json
+from hookkit.keys import Ed25519Secret, same, standard_key
 
 if TYPE_CHECKING:
     from hookkit.event import Event
 
-__all__ = ["SigningKey", "Verified"]
+__all__ = ["MAX_KEYS", "SigningKey", "Verified", "as_keys", "live_keys"]
+
+MAX_KEYS = 16
+
+_T = TypeVar("_T")
 
 
 @final
@@ -37,7 +43,7 @@ class _KeyText:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _KeyText):
             return NotImplemented
-        return hmac.compare_digest(self.text.encode("utf-8", "surrogatepass"), other.text.encode("utf-8", "surrogatepass"))
+        return same(self.text.encode("utf-8", "surrogatepass"), other.text.encode("utf-8", "surrogatepass"))
 
     def __hash__(self) -> int:
         return hash(self.text)
@@ -62,6 +68,16 @@ def _key_text(value: str | _KeyText) -> _KeyText:
     return _KeyText(value)
 
 
+def _aware(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise TypeError(f"a key's time is an aware datetime, not {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise ValueError("a key's time is a naive datetime; use an aware one, such as datetime.now(UTC)")
+    return value.astimezone(UTC)
+
+
 @attrs.frozen
 class SigningKey:
     """A signing key: text whose meaning the scheme gives it.
@@ -70,23 +86,92 @@ class SigningKey:
     pickled.
 
     Args:
-        value: Non-empty text: ``whsec_…`` (HMAC), ``whsk_…`` (Ed25519, secret), ``whpk_…`` (Ed25519, public), or whatever
-            a vendor issues.
-        created_at: When it was made.
-        expires_at: From when on it neither signs nor verifies; None: never.
+        value: Non-empty text: ``whsec_…`` (HMAC), ``whsk_…`` (Ed25519, secret), ``whpk_…`` (Ed25519, public), or
+            whatever a vendor issues.
+        created_at: When it was made, an aware datetime.
+        expires_at: From when on it neither signs nor verifies, an aware datetime; None: never.
 
     Raises:
         InvalidKey: `value` is empty or blank.
+        ValueError: A time without a time zone.
     """
 
     _value: _KeyText = attrs.field(converter=_key_text, alias="value")
-    created_at: datetime | None = attrs.field(default=None, kw_only=True)
-    expires_at: datetime | None = attrs.field(default=None, kw_only=True)
+    created_at: datetime | None = attrs.field(default=None, converter=_aware, kw_only=True)
+    expires_at: datetime | None = attrs.field(default=None, converter=_aware, kw_only=True)
 
     @property
     def value(self) -> str:
         """The key's text. A secret, unless it begins with ``whpk_``."""
         return self._value.text
+
+    @property
+    def public(self) -> SigningKey:
+        """The ``whpk_`` key that belongs to this ``whsk_`` key: what receivers are given.
+
+        Raises:
+            InvalidKey: This is no ``whsk_`` key, or it is damaged.
+        """
+        if not self.value.strip().startswith("whsk_"):
+            raise InvalidKey("only a whsk_ key has a public half; receivers share any other key with the sender")
+        secret = self.parsed("standard", standard_key)
+        assert isinstance(secret, Ed25519Secret)  # noqa: S101 - its prefix says so
+        return SigningKey(secret.public, created_at=self.created_at, expires_at=self.expires_at)
+
+    def expired(self, at: datetime) -> bool:
+        """Return whether the key is past its :attr:`expires_at` at this time, an aware datetime."""
+        return self.expires_at is not None and self.expires_at <= at
+
+    def parsed(self, form: str, parse: Callable[[str], _T]) -> _T:
+        """Return what `parse` makes of the key's text, computed once. For schemes: ours, or a host's own.
+
+        Args:
+            form: A name for what `parse` makes: the same name is the same function.
+            parse: Takes the key's text. What it raises is raised here, and nothing is kept.
+        """
+        forms = self._value.parsed
+        found: _T | None = forms.get(form)
+        if found is None:
+            found = forms[form] = parse(self._value.text)
+        return found
+
+
+def as_keys(keys: str | SigningKey | Iterable[str | SigningKey]) -> tuple[SigningKey, ...]:
+    """Return 1 to 16 keys, however a host gave them.
+
+    Raises:
+        InvalidKey: None, more than 16, or one that is blank.
+        TypeError: Something that is no key.
+    """
+    if isinstance(keys, SigningKey):
+        return (keys,)
+    if isinstance(keys, str):
+        return (SigningKey(keys),)
+    if keys is None:
+        raise InvalidKey("no signing key (None); is its setting missing?")
+    if isinstance(keys, (bytes, bytearray, memoryview, Mapping)) or not isinstance(keys, Iterable):
+        raise TypeError(f"keys: {type(keys).__name__}; give a str, a SigningKey, or a list of them")
+    found = tuple(key if isinstance(key, SigningKey) else SigningKey(key) for key in islice(keys, MAX_KEYS + 1))
+    if not found:
+        raise InvalidKey("no signing key; without one nothing can be signed or verified")
+    if len(found) > MAX_KEYS:
+        raise InvalidKey(f"more than {MAX_KEYS} signing keys; drop those that are no longer in use")
+    return found
+
+
+def live_keys(keys: Iterable[SigningKey], at: datetime) -> tuple[SigningKey, ...]:
+    """Return the keys that have not expired at this time, in their order.
+
+    Raises:
+        InvalidKey: There is none.
+    """
+    live = tuple(key for key in keys if not key.expired(at))
+    if not live:
+        raise InvalidKey("every signing key has expired; give one that is still valid")
+    return live
+
+
+# --- What was verified ------------------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -108,3 +193,41 @@ class Verified:
     def json(self) -> Any:
         """Parse the body strictly. :class:`~hookkit.PayloadError` if it is not JSON, repeats a name, or is too deep."""
         return parse_json(self.body)
+
+    def event(self) -> Event:
+        """Return the event that the body tells of, in the STANDARD or the LOGTO payload format.
+
+        STANDARD bodies have ``type``, ``timestamp`` and ``data``; LOGTO bodies ``event``, ``createdAt`` and ``data``,
+        and what else they hold is the event's context, except ``hookId``, which names the webhook and not the event.
+        The event's ``id`` is the one that was verified, empty if there was none.
+
+        Raises:
+            PayloadError: The body is not JSON, or in neither of these formats. :meth:`json` reads any other.
+        """
+        from hookkit.event import Event
+
+        body = self.json()
+        if not isinstance(body, dict):
+            raise PayloadError("the body is no JSON object; read it with .json()")
+        members: dict[str, Any] = dict(body)
+        if "event" in members and "createdAt" in members:
+            members.pop("hookId", None)
+            name, at = members.pop("event"), _instant(members.pop("createdAt"), "createdAt")
+            data = members.pop("data", None)
+            return Event(name, data, id=self.id or "", occurred_at=at, context=members)
+        if "type" in members and "timestamp" in members:
+            at = _instant(members["timestamp"], "timestamp")
+            return Event(members["type"], members.get("data"), id=self.id or "", occurred_at=at)
+        raise PayloadError("the body is neither a STANDARD nor a LOGTO payload; read it with .json()")
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,12})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _instant(value: object, path: str) -> datetime:
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):  # no such day, or before the year 1 in UTC
+            pass
+    raise PayloadError(f"{path}: no RFC 3339 time with a zone, such as 2026-01-31T09:30:00Z")

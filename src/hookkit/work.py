@@ -22,6 +22,7 @@ __all__ = [
     "PlannedDelivery",
     "Settled",
     "Settlement",
+    "WebhookChange",
 ]
 
 Lane = Literal["first", "retry", "recover"]
@@ -106,14 +107,14 @@ class Settlement:
 
     Args:
         claim_id: The claim's.
-        attempt: What happened.
+        attempt: What happened; None: nothing was sent, and the claim's attempt is uncounted.
         state: ``pending`` (tried again at `due_at`), ``succeeded`` or ``failed``.
         due_at: When it is tried again; None unless `state` is ``pending``.
         entry: The delivery's whole log entry, this attempt included.
     """
 
     claim_id: str
-    attempt: Attempt
+    attempt: Attempt | None
     state: DeliveryState
     due_at: datetime | None
     entry: LogEntry
@@ -169,3 +170,6 @@ class EndpointState:
 
 HealthStep = Callable[[EndpointState, Attempt, datetime], tuple[EndpointState, tuple[Notice, ...]]]
 """``step(state, attempt, now)`` returns the state after `attempt`, and the notices to give. Pure."""
+
+WebhookChange = Callable[[Endpoint], Endpoint]
+"""Returns the webhook as it is to be; raises what the caller is to see. Pure; runs within the store's transaction."""

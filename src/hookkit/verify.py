@@ -1,0 +1,198 @@
+"""Verifying: from a raw body and headers, in whatever form a framework has them, to a :class:`~hookkit.Verified`.
+
+Whatever bytes and headers a sender thinks of, nothing but :class:`~hookkit.VerificationError` comes of them. The checks
+on what they say are in :mod:`hookkit.checks`; here lies what differs between frameworks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hookkit.checks import as_tolerance
+from hookkit.errors import VerificationError
+from hookkit.schemes import BUILTIN, STANDARD
+from hookkit.signing import SigningKey, Verified, as_keys, live_keys
+
+if TYPE_CHECKING:
+    from hookkit.protocols import Verifier
+
+__all__ = ["HeaderItems", "verify_signature"]
+
+_LAST_SECOND = 253_402_214_400  # 9999-12-31: a day before datetime ends, so that every time in a window is one
+
+
+class HeaderItems(Protocol):
+    """Headers as most frameworks keep them: an object whose ``items()`` gives pairs of name and value."""
+
+    def items(self) -> Iterable[tuple[object, object]]:
+        """Return the pairs. Names in any case, as str or bytes; values likewise, or lists of them."""
+        ...
+
+
+def verify_signature(
+    body: bytes | bytearray | memoryview,
+    headers: HeaderItems | Sequence[tuple[str | bytes, str | bytes]],
+    keys: str | SigningKey | Iterable[str | SigningKey],
+    *,
+    scheme: Verifier = STANDARD,
+    now: datetime | float | None = None,
+    tolerance: timedelta | float | None = None,
+    method: str | None = None,
+    url: str | None = None,
+    max_body_bytes: int = 1_048_576,
+) -> Verified:
+    """Verify a webhook request, and return what of it is proven; anything else is raised.
+
+    >>> from hookkit.testing import sign_request
+    >>> body, key = b'{"type":"user.created","timestamp":"2026-01-31T09:30:00Z","data":null}', "whsec_" + 32 * "MfKQ"
+    >>> headers = sign_request(body, key)  # what a sender does
+    >>> verified = verify_signature(body, headers, key)
+    >>> verified.dedupe_key, verified.event().type
+    ('evt_test', 'user.created')
+
+    Args:
+        body: The raw body, byte for byte as it arrived. One that was parsed and serialised again does not verify.
+        headers: The request's headers: an object with ``items()``, a list or tuple of pairs, or a WSGI environ.
+        keys: A key, or 1 to 16 of them; any of them may have signed. Expired ones are skipped.
+        scheme: How the sender signs: one of :mod:`hookkit.schemes`.
+        now: The time, as an aware datetime or unix seconds; None reads the clock.
+        tolerance: How far the signed timestamp may lie from `now`, either way, both ends included: a timedelta, or
+            seconds; at most 24 hours. None: what the scheme says, five minutes for most.
+        method: The request's method, for schemes that sign it.
+        url: The URL that the sender called, for schemes that sign it: the public one, behind a proxy too.
+        max_body_bytes: A longer body is refused before anything is computed over it.
+
+    Returns:
+        The verified request. Process each ``dedupe_key`` once: within the window, a request can be sent again.
+
+    Raises:
+        VerificationError: The request does not verify. Answer 401, and keep its ``hint`` to yourself.
+        InvalidKey: No key, or one that is blank, unreadable, of the wrong kind; or all of them have expired.
+        TypeError: An argument of the wrong type, such as a body that was decoded or parsed.
+        ValueError: `now` is naive, `tolerance` would switch the window off, or the scheme needs `method` or `url`.
+    """
+    if not hasattr(scheme, "verify"):
+        raise TypeError(f"scheme: {type(scheme).__name__} cannot verify; use one of hookkit.schemes")
+    seconds = int(time.time()) if now is None else _unix_seconds(now)
+    allowed = None if tolerance is None else as_tolerance(tolerance)
+    live = (keys,) if isinstance(keys, SigningKey) and keys.expires_at is None else _live(as_keys(keys), seconds)
+    raw = body if type(body) is bytes and len(body) <= max_body_bytes else _raw_body(body, max_body_bytes)
+    fields = _fields(headers)
+    try:
+        return scheme.verify(raw, fields, live, now=seconds, tolerance=allowed, method=method, url=url)
+    except VerificationError as error:
+        if error.reason != "missing_header":
+            raise
+        raise VerificationError(error.reason, error.hint + _other_headers(fields, scheme)) from None
+
+
+# --- Arguments --------------------------------------------------------------------------------------------------------
+
+
+def _unix_seconds(now: datetime | float) -> int:
+    if isinstance(now, datetime):
+        if now.utcoffset() is None:
+            raise ValueError("now: a naive datetime; use an aware one, such as datetime.now(UTC)")
+        now = now.timestamp()
+    elif isinstance(now, bool) or not isinstance(now, (int, float)):
+        raise TypeError(f"now: {type(now).__name__}; give an aware datetime, or unix seconds")
+    if not 0 <= now < _LAST_SECOND:  # a NaN ends here, too
+        raise ValueError("now: not between the years 1970 and 9999; are these unix seconds, and not milliseconds?")
+    return math.floor(now)
+
+
+def _live(keys: tuple[SigningKey, ...], seconds: int) -> tuple[SigningKey, ...]:
+    for key in keys:
+        if key.expires_at is not None:
+            return live_keys(keys, datetime.fromtimestamp(seconds, UTC))
+    return keys
+
+
+def _raw_body(body: object, max_body_bytes: int) -> bytes:
+    if isinstance(body, (bytes, bytearray)):
+        size = len(body)
+    elif isinstance(body, memoryview):
+        size = body.nbytes
+    else:
+        raise TypeError(
+            f"body: {type(body).__name__}; give the raw bytes as they arrived, before anything decodes or parses them: "
+            "request.body in Django, request.get_data() in Flask, await request.body() in Starlette and FastAPI"
+        )
+    if size > max_body_bytes:
+        raise VerificationError("too_large", f"the body has {size} bytes, max_body_bytes is {max_body_bytes}")
+    return body if type(body) is bytes else bytes(body)
+
+
+# --- Headers ----------------------------------------------------------------------------------------------------------
+
+
+def _fields(headers: object) -> dict[str, list[str]]:
+    """Return every header under its lower-case name, with every value it came with."""
+    found: dict[str, list[str]] = {}
+    for name, value in _pairs(headers):
+        if type(name) is str and type(value) is str:  # the usual case, and this loop is the hottest
+            name, values = name.lower(), [value]  # noqa: PLW2901 - the same name, as it is looked up
+        elif type(name) is bytes and type(value) is bytes:  # as ASGI has them
+            name, values = name.decode("latin-1").lower(), [value.decode("latin-1")]  # noqa: PLW2901 - likewise
+        elif isinstance(value, tuple) and isinstance(name, str) and name == "wsgi.version":
+            return _fields(_environ_headers(headers))
+        else:
+            name, values = _text(name).lower(), _texts(value)  # noqa: PLW2901 - likewise
+        if name in found:
+            found[name] += values
+        else:
+            found[name] = values
+    return found
+
+
+def _pairs(headers: object) -> Iterable[tuple[object, object]]:
+    """Return the pairs of a container, none of them collapsed.
+
+    ``items()`` of some multi-dicts joins or drops repeated names: httpx and Starlette show all in ``multi_items()``,
+    Django and Werkzeug all values of a name in ``lists()``.
+    """
+    if isinstance(headers, (list, tuple)):
+        return _only_pairs(headers)
+    if type(headers) is dict:
+        return headers.items()
+    for method in ("multi_items", "lists", "items"):
+        items = getattr(headers, method, None)
+        if callable(items):
+            return _only_pairs(items())
+    raise TypeError(f"headers: {type(headers).__name__}; give an object with items(), or a list of pairs")
+
+
+def _only_pairs(items: Any) -> list[tuple[object, object]]:
+    return [(item[0], item[1]) for item in items if isinstance(item, (list, tuple)) and len(item) == 2]
+
+
+def _text(value: object) -> str:
+    """Return a name or a value as text; empty if it cannot be any."""
+    return value if isinstance(value, str) else value.decode("latin-1") if isinstance(value, bytes) else ""
+
+
+def _texts(value: object) -> list[str]:
+    return [_text(one) for one in value] if isinstance(value, (list, tuple)) else [_text(value)]
+
+
+def _environ_headers(environ: object) -> list[tuple[str, object]]:
+    """Return the headers of a WSGI environ (PEP 3333): only ``HTTP_…`` comes from the request's headers."""
+    return [
+        (name[5:].replace("_", "-"), value)
+        for name, value in _pairs(environ)
+        if isinstance(name, str) and name.startswith("HTTP_")
+    ]
+
+
+def _other_headers(fields: dict[str, list[str]], scheme: Verifier) -> str:
+    """Return what the headers look like instead, for the hint."""
+    for name, other in BUILTIN.items():
+        if other is not scheme and other.header_names <= fields.keys():
+            return f"; these are the headers of hookkit.schemes.{name}"
+    if any(name.startswith("http_") for name in fields):
+        return "; this is no WSGI environ: give request.headers"
+    return ""
