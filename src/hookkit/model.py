@@ -150,7 +150,7 @@ class Endpoint:
         created_at: datetime | None = None,
         disabled_reason: str | None = None,
     ) -> None:
-        fields: dict[str, object] = {
+        for field, value in {
             "url": url,
             "events": _names(events),
             "name": name,
@@ -166,8 +166,7 @@ class Endpoint:
             "metadata": {} if metadata is None else metadata,
             "created_at": created_at,
             "disabled_reason": disabled_reason,
-        }
-        for field, value in fields.items():
+        }.items():
             object.__setattr__(self, field, value)
 
     def __reduce__(self) -> NoReturn:

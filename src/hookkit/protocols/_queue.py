@@ -118,7 +118,8 @@ class DeliveryQueue(Protocol):
     def release(self, endpoint_id: str, *, now: datetime, drop: bool = False) -> None:
         """Make the endpoint's held deliveries pending and due now; with `drop`, failed with the reason ``dropped``.
 
-        The endpoint's health starts afresh, but for when it last succeeded and failed. Repeating it is harmless.
+        The endpoint's health starts afresh, but for when it last succeeded and failed. Repeating it is harmless. While
+        the webhook itself is disabled, it changes nothing.
         """
         ...
 

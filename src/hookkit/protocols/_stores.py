@@ -146,8 +146,8 @@ class LogStore(Protocol):
         """Return the health of each endpoint over ``[now - window, now]``; an unknown one has no requests.
 
         State, failures in a row, and last success and failure are those of the endpoint's state where the queue is the
-        same store. Otherwise the attempts tell them, by their start, and the state is ``healthy``. A lost attempt is
-        the last one of its delivery as any other, but no failure of the endpoint's, and it has no latency.
+        same store. Otherwise the attempts tell them, by their start, and the state is ``healthy``. A lost attempt
+        counts as one of its delivery's, but not as a failure of the endpoint's, nor in its latency.
 
         Asked for often, and for many at once: a store that keeps a long log answers from counters, not by scanning it.
         """
@@ -158,7 +158,7 @@ class LogStore(Protocol):
 
         Deliveries that finished before `payloads_before` lose their body; those that finished before `entries_before`
         are deleted with their attempts. A delivery that is not finished loses nothing. An event's id and idempotency
-        key are free again once none of its deliveries has its body any more, redeliveries included; those of an event
+        key are free again once none of its deliveries, redeliveries aside, has its body any more; those of an event
         stored without deliveries, once that was before `payloads_before` (it is not counted).
         """
         ...

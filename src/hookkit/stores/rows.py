@@ -1,0 +1,248 @@
+"""Values as rows and back: what every SQL store writes alike. Pure but for the vault's randomness."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from hookkit.errors import StoreError
+from hookkit.model import Attempt, Endpoint, LogEntry
+from hookkit.retry import RetryPolicy
+from hookkit.signing import SigningKey
+from hookkit.stores.sql import MICROSECOND, Row, from_us, to_us
+
+if TYPE_CHECKING:
+    from hookkit.model import DeliveryState
+
+__all__ = [
+    "ATTEMPT_COLUMNS",
+    "WEBHOOK_COLUMNS",
+    "Coder",
+    "Sealer",
+    "attempt_from",
+    "attempt_row",
+    "entry_from",
+    "optional_from_us",
+    "optional_us",
+]
+
+WEBHOOK_COLUMNS: Final = (
+    "id, tenant, name, url, events, profile, enabled, disabled_reason, max_in_flight, rate_count, rate_per_us, retry, "
+    "metadata, created_at, key_id, sealed_keys, sealed_headers"
+)
+ATTEMPT_COLUMNS: Final = (
+    "delivery, number, started_at, duration_us, status, reason, retry_after_us, response_headers, response_body"
+)
+
+
+class Sealer(Protocol):
+    """Seals secrets before they are stored; :class:`hookkit.vault.Vault` is one."""
+
+    def seal(self, plain: bytes, *, bound_to: bytes) -> tuple[str, bytes]:
+        """Return the id of the sealing key, and the sealed bytes."""
+        ...
+
+    def unseal(self, sealed: bytes, *, key_id: str, bound_to: bytes) -> bytes:
+        """Return the plain bytes."""
+        ...
+
+
+def optional_us(value: datetime | None) -> int | None:
+    """Return a time as it is stored."""
+    return None if value is None else to_us(value)
+
+
+def optional_from_us(value: int | None) -> datetime | None:
+    """Return a stored time."""
+    return None if value is None else from_us(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+class Coder:
+    """Turns webhooks into rows and back, sealing keys and custom headers if there is a vault.
+
+    Decoded webhooks are remembered by their row, so that a webhook is decoded once until it changes.
+    """
+
+    def __init__(self, vault: Sealer | None) -> None:
+        self._vault = vault
+        self._known: dict[str, tuple[Row, Endpoint]] = {}
+
+    def row(self, endpoint: Endpoint) -> tuple[Any, ...]:
+        """Return the values of :data:`WEBHOOK_COLUMNS`."""
+        keys = [[key.value, optional_us(key.created_at), optional_us(key.expires_at)] for key in endpoint.keys]
+        key_id, sealed_keys = self._seal(keys, "keys", endpoint.id)
+        _, sealed_headers = self._seal(dict(endpoint.headers), "headers", endpoint.id)
+        rate = endpoint.rate_limit
+        return (
+            endpoint.id,
+            endpoint.tenant,
+            endpoint.name,
+            endpoint.url,
+            _compact(endpoint.events),
+            endpoint.profile,
+            int(endpoint.enabled),
+            endpoint.disabled_reason,
+            endpoint.max_in_flight,
+            None if rate is None else rate[0],
+            None if rate is None else rate[1] // MICROSECOND,
+            None if endpoint.retry is None else _compact(_retry_value(endpoint.retry)),
+            _compact(dict(endpoint.metadata)),
+            optional_us(endpoint.created_at),
+            key_id,
+            sealed_keys,
+            sealed_headers,
+        )
+
+    def endpoint(self, row: Row) -> Endpoint:
+        """Return the webhook of a row of :data:`WEBHOOK_COLUMNS`.
+
+        Raises:
+            StoreError: Its keys or headers cannot be read, such as with another vault than they were sealed with.
+        """
+        row = tuple(row)
+        known = self._known.get(row[0])
+        if known is not None and known[0] == row:
+            return known[1]
+        endpoint = self._decode(row)
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known[row[0]] = (row, endpoint)
+        return endpoint
+
+    def _decode(self, row: Row) -> Endpoint:
+        keys = self._unseal(row[15], "keys", row[0], row[14])
+        return Endpoint(
+            row[3],
+            json.loads(row[4]),
+            id=row[0],
+            tenant=row[1],
+            name=row[2],
+            profile=row[5],
+            enabled=bool(row[6]),
+            disabled_reason=row[7],
+            max_in_flight=row[8],
+            rate_limit=None if row[9] is None else (row[9], row[10] * MICROSECOND),
+            retry=None if row[11] is None else _retry_from(json.loads(row[11])),
+            metadata=json.loads(row[12]),
+            created_at=optional_from_us(row[13]),
+            keys=tuple(
+                SigningKey(text, created_at=optional_from_us(made), expires_at=optional_from_us(ends))
+                for text, made, ends in keys
+            ),
+            headers=self._unseal(row[16], "headers", row[0], row[14]),
+        )
+
+    def _seal(self, value: Any, what: str, endpoint_id: str) -> tuple[str, bytes]:
+        plain = _compact(value).encode()
+        if self._vault is None:
+            return "", plain
+        return self._vault.seal(plain, bound_to=_bound_to(what, endpoint_id))
+
+    def _unseal(self, sealed: bytes, what: str, endpoint_id: str, key_id: str) -> Any:
+        plain = bytes(sealed)
+        if key_id != "":
+            if self._vault is None:
+                raise StoreError(
+                    f"webhook {endpoint_id}: its secrets are sealed with {key_id!r}; give the store that vault="
+                )
+            plain = self._vault.unseal(plain, key_id=key_id, bound_to=_bound_to(what, endpoint_id))
+        try:
+            return json.loads(plain)
+        except ValueError:
+            # It would quote the secrets.
+            raise StoreError(f"webhook {endpoint_id}: its {what} cannot be read; the row was damaged") from None
+
+
+def _bound_to(what: str, endpoint_id: str) -> bytes:
+    # Associated data: a sealed value moved to another row, or from keys to headers, no longer opens.
+    return f"hookkit webhook {what} {endpoint_id}".encode()
+
+
+def _retry_value(policy: RetryPolicy) -> dict[str, Any]:
+    return {
+        "delays": [delay // MICROSECOND for delay in policy.delays],
+        "statuses": _runs(sorted(policy.statuses)),
+        "network_errors": policy.network_errors,
+        "jitter": policy.jitter,
+        "max_delay": policy.max_delay // MICROSECOND,
+    }
+
+
+def _runs(numbers: Sequence[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return runs
+
+
+def _retry_from(value: dict[str, Any]) -> RetryPolicy:
+    return RetryPolicy(
+        [delay * MICROSECOND for delay in value["delays"]],
+        statuses=frozenset(number for low, high in value["statuses"] for number in range(low, high + 1)),
+        network_errors=value["network_errors"],
+        jitter=value["jitter"],
+        max_delay=value["max_delay"] * MICROSECOND,
+    )
+
+
+def attempt_row(delivery: int, attempt: Attempt) -> tuple[Any, ...]:
+    """Return the values of :data:`ATTEMPT_COLUMNS`."""
+    headers = _compact(attempt.response_headers) if attempt.response_headers else None
+    return (
+        delivery,
+        attempt.number,
+        to_us(attempt.started_at),
+        attempt.duration // MICROSECOND,
+        attempt.status,
+        attempt.reason,
+        None if attempt.retry_after is None else attempt.retry_after // MICROSECOND,
+        headers,
+        attempt.response_body or None,
+    )
+
+
+def attempt_from(row: Row) -> Attempt:
+    """Return the attempt of a row of :data:`ATTEMPT_COLUMNS`."""
+    return Attempt(
+        number=row[1],
+        started_at=from_us(row[2]),
+        duration=timedelta(microseconds=row[3]),
+        status=row[4],
+        reason=row[5],
+        retry_after=None if row[6] is None else timedelta(microseconds=row[6]),
+        response_headers=() if row[7] is None else tuple((name, value) for name, value in json.loads(row[7])),
+        response_body=b"" if row[8] is None else bytes(row[8]),
+    )
+
+
+def entry_from(row: Row, attempts: Sequence[Attempt]) -> LogEntry:
+    """Return a log entry.
+
+    Args:
+        row: ``id, event_id, event_type, endpoint_id, tenant, state, created_at, finished_at, due_at, reason, body``.
+        attempts: Its attempts, oldest first.
+    """
+    state: DeliveryState = row[5]
+    return LogEntry(
+        delivery_id=row[0],
+        event_id=row[1],
+        event_type=row[2],
+        endpoint_id=row[3],
+        tenant=row[4],
+        state=state,
+        attempts=tuple(attempts),
+        created_at=from_us(row[6]),
+        finished_at=optional_from_us(row[7]),
+        next_attempt_at=optional_from_us(row[8]) if state == "pending" else None,
+        body=b"" if row[10] is None else bytes(row[10]),
+        reason=row[9],
+    )
