@@ -1,0 +1,127 @@
+"""One attempt, for asyncio: prepare, send, judge; then settle what came of several."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from hookkit import health
+from hookkit.delivery import give_up, is_spent, judge, prepare, retry_policy
+from hookkit.errors import InvalidKey, TargetRefused
+from hookkit.model import Notice, Reply
+from hookkit.working import is_sound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from hookkit.model import Request
+    from hookkit.profiles import Profile
+    from hookkit.protocols import AsyncDeliveryQueue, AsyncLogStore, AsyncTransport, Clock
+    from hookkit.targets import TargetPolicy
+    from hookkit.work import Claim, Settlement
+
+__all__ = ["AsyncCourier", "send"]
+
+_log: Final = logging.getLogger("hookkit.courier")
+
+
+async def send(transport: AsyncTransport, request: Request) -> Reply:
+    """Send, and return the reply. A transport never raises; where a host's does, that is a failed attempt."""
+    try:
+        reply = await transport.send(request)
+        if is_sound(reply):
+            return reply
+        _log.error("the transport returned %s, not a Reply as it should be", type(reply).__name__)
+    except Exception:  # noqa: BLE001 - a host's transport; logged
+        _log.exception("the transport raised")
+    return Reply(None, reason="protocol_error")
+
+
+class AsyncCourier:
+    """Carries claimed deliveries out, and settles them.
+
+    Args:
+        queue: Where the claims came from.
+        logs: Where entries go besides; None: the queue's own log is the log.
+        transport: Sends.
+        targets: Which URLs may be called, checked anew at every attempt.
+        profiles: The known profiles by name.
+        clock: The time.
+        random: Returns a float in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self,
+        queue: AsyncDeliveryQueue,
+        *,
+        logs: AsyncLogStore | None,
+        transport: AsyncTransport,
+        targets: TargetPolicy,
+        profiles: Mapping[str, Profile],
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self._queue = queue
+        self._logs = logs
+        self._transport = transport
+        self._targets = targets
+        self._profiles = profiles
+        self._clock = clock
+        self._random = random
+
+    async def attempt(self, claim: Claim) -> Settlement:
+        """Make the claimed attempt and return its outcome. It raises nothing, whatever goes wrong."""
+        profile = self._profiles[claim.profile]
+        policy = retry_policy(claim.endpoint, profile)
+        started_at = self._clock.now()
+        if is_spent(claim, policy):
+            return give_up(claim, now=started_at)
+        reply, refused = await self._carry(claim, profile, started_at)
+        return judge(
+            claim,
+            reply,
+            policy=policy,
+            started_at=started_at,
+            ended_at=self._clock.now(),
+            random=self._random,
+            refused=refused,
+        )
+
+    async def _carry(self, claim: Claim, profile: Profile, at: datetime) -> tuple[Reply, bool]:
+        """Return the reply, and whether the URL itself was refused."""
+        try:
+            self._targets.check_url(claim.endpoint.url)
+            request = prepare(claim.endpoint, profile, event_id=claim.event_id, body=claim.body, at=at)
+        except TargetRefused:
+            return Reply(None, reason="target_refused"), True
+        except (InvalidKey, ValueError) as error:
+            _log.error("delivery %s cannot be signed: %s", claim.delivery_id, error)
+        except Exception:  # noqa: BLE001 - a host's scheme; logged
+            _log.exception("delivery %s cannot be signed", claim.delivery_id)
+        else:
+            return await send(self._transport, request), False
+        return Reply(None, reason="unsendable"), False
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Notice]:
+        """Store outcomes, and return the notices to give. What another worker has meanwhile is left to it.
+
+        Raises:
+            StoreError: Nothing is known to have been stored; settle them again.
+        """
+        now = self._clock.now()
+        settled = await self._queue.settle(settlements, now=now, step=health.step)
+        applied = [one for one, result in zip(settlements, settled, strict=True) if result.applied]
+        if self._logs is not None and applied:
+            try:
+                await self._logs.record([one.entry for one in applied])
+            except Exception:  # noqa: BLE001 - logged, and the worker lives on
+                # The deliveries are settled: a log that fails must not have them sent again.
+                _log.exception("%d log entries were not recorded", len(applied))
+        notices = [notice for result in settled for notice in result.notices]
+        notices += [
+            Notice("exhausted", one.entry.endpoint_id, one.entry.tenant, now, detail=one.entry.delivery_id)
+            for one in applied
+            if one.entry.reason == "exhausted"
+        ]
+        return notices

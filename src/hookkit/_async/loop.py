@@ -1,0 +1,229 @@
+"""The worker's loop, for asyncio. The waiting is what makes it differ from its namesake for threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+from hookkit.errors import StoreError
+from hookkit.fairness import Slots
+from hookkit.working import LANES, POLL_S, PRUNE_BATCH, STOP_TRIES, Chores, Settings, announce, pause_s, wait_s
+
+if TYPE_CHECKING:
+    from hookkit._async.courier import AsyncCourier
+    from hookkit.protocols import AsyncLogStore, AsyncStore
+    from hookkit.work import Claim, Lane, Settlement
+
+__all__ = ["AsyncLoop", "Flags", "claim"]
+
+_log: Final = logging.getLogger("hookkit.worker")
+
+
+async def claim(settings: Settings[AsyncStore, AsyncLogStore], slots: Slots, *, once: bool = False) -> list[Claim]:
+    """Claim what the slots allow: first attempts before retries before what was asked for again.
+
+    Args:
+        settings: The worker's.
+        slots: Its slots; what is claimed is counted in.
+        once: Nothing is claimed after this, so slots kept for retries that are not due are given to first attempts.
+    """
+    claims: list[Claim] = []
+    lanes: tuple[Lane, ...] = (*LANES, "first") if once else LANES
+    for index, lane in enumerate(lanes):
+        limits = slots.limits(lane, reserve=index == 0)
+        if limits.limit == 0:
+            continue
+        try:
+            found = await settings.store.claim(
+                now=settings.clock.now(),
+                lane=lane,
+                limit=limits.limit,
+                limit_busy=limits.limit_busy,
+                limit_failing=limits.limit_failing,
+                lease=settings.lease,
+                owner=settings.owner,
+                profiles=settings.profiles.keys(),
+            )
+        except Exception:
+            if claims:
+                break  # these have to be sent; whatever it was, it comes again
+            raise
+        slots.take(lane, found)
+        claims += found
+    return claims
+
+
+class Flags:
+    """What the worker and its loop tell each other. Made, and used, within one event loop."""
+
+    def __init__(self) -> None:
+        self.signal = asyncio.Event()
+        """Something happened: look."""
+        self.stopping = False
+        """Claim nothing more."""
+        self.abandoned = False
+        """Do not wait for what is being sent."""
+        self.ended = asyncio.Event()
+        """The loop is over."""
+
+
+class AsyncLoop:
+    """Claims, has sent, and settles, until it is stopped.
+
+    Args:
+        settings: The worker's.
+        courier: Makes the attempts.
+        flags: The worker's.
+    """
+
+    def __init__(self, settings: Settings[AsyncStore, AsyncLogStore], courier: AsyncCourier, flags: Flags) -> None:
+        self._settings = settings
+        self._courier = courier
+        self._flags = flags
+        self._slots = Slots(settings.concurrency)
+        self._sending: set[asyncio.Task[None]] = set()
+        self._turning: asyncio.Task[float] | None = None
+        self._unsettled: list[Settlement] = []
+        self._renew_at = time.monotonic() + settings.renewal_s
+        self._chores = Chores(settings.housekeeping.total_seconds(), time.monotonic())
+        self._failures = 0
+        self._eager = True
+
+    async def serve(self) -> None:
+        """Serve until stopped. Nothing that the store or a delivery does ends it; being cancelled does."""
+        try:
+            while True:
+                self._flags.signal.clear()
+                # Shielded: what a cancelled claim has leased nevertheless must be known, to be given back; and what
+                # has been settled must be told.
+                self._turning = asyncio.create_task(self._guarded_turn(), name="hookkit-turn")
+                wait = await asyncio.shield(self._turning)
+                if self._is_over():
+                    break
+                if wait > 0:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._flags.signal.wait(), wait)
+        finally:
+            self._flags.stopping = True
+            if self._turning is not None:
+                await asyncio.wait([self._turning])
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
+            await self._end()
+
+    async def _guarded_turn(self) -> float:
+        try:
+            wait = await self._turn()
+        except Exception as error:  # noqa: BLE001 - logged, and the worker lives on
+            # Whatever it is, a worker that ends delivers nothing: wait a while, and go on.
+            self._failures += 1
+            wait = pause_s(self._failures, random.random)
+            if isinstance(error, StoreError):
+                _log.warning("the worker goes on in %.1f s: %s", wait, error)
+            else:
+                _log.exception("the worker goes on in %.1f s", wait)
+        else:
+            self._failures = 0
+        return wait
+
+    async def _turn(self) -> float:
+        """Renew, settle, claim, keep house; return how long there is nothing to do, in seconds."""
+        await self._renew()
+        await self._settle()
+        if self._flags.stopping:
+            return POLL_S
+        if self._slots.free > 0 and await self._is_due():
+            claims = await claim(self._settings, self._slots)
+            self._eager = bool(claims)
+            for each in claims:
+                task = asyncio.create_task(self._attempt(each), name=f"hookkit-send-{each.delivery_id}")
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+            if claims:
+                await asyncio.sleep(0)
+                return 0.0
+        if self._chores.is_due(time.monotonic()):
+            await self._tidy()
+            return 0.0
+        now = self._settings.clock.now()
+        return wait_s(await self._settings.store.next_due(now=now), now)
+
+    async def _is_due(self) -> bool:
+        """Return whether a claim is worth making: something was just claimed or settled, or the store says so."""
+        if self._eager:
+            return True
+        now = self._settings.clock.now()
+        due = await self._settings.store.next_due(now=now)
+        return due is not None and due <= now
+
+    async def _attempt(self, each: Claim) -> None:
+        """Send, as a task, and hand the outcome to the loop."""
+        try:
+            self._unsettled.append(await self._courier.attempt(each))
+        except Exception:  # noqa: BLE001 - logged, and the worker lives on
+            _log.exception("delivery %s: the attempt broke off, and will be counted as lost", each.delivery_id)
+            self._slots.give(each.claim_id)
+        finally:
+            self._flags.signal.set()
+
+    async def _settle(self) -> None:
+        settling = list(self._unsettled)
+        if not settling:
+            return
+        notices = await self._courier.settle(settling)
+        del self._unsettled[: len(settling)]  # more may have come in meanwhile
+        for settled in settling:
+            self._slots.give(settled.claim_id)
+        self._eager = True
+        for notice in notices:
+            announce(notice, self._settings.on_notice)
+
+    async def _renew(self) -> None:
+        if time.monotonic() < self._renew_at:
+            return
+        if self._slots.taken:
+            await self._settings.store.extend(
+                list(self._slots.taken), now=self._settings.clock.now(), lease=self._settings.lease
+            )
+        self._renew_at = time.monotonic() + self._settings.renewal_s
+
+    async def _tidy(self) -> None:
+        """Do one small piece of housekeeping, so that deliveries never wait for it."""
+        store, log, before, touched = self._settings.store, self._settings.log, self._settings.bounds(), 0
+        try:
+            for one in (store, log) if log is not store else (store,):
+                touched += await one.prune(
+                    payloads_before=before.payloads, entries_before=before.entries, limit=PRUNE_BATCH
+                )
+            touched += await store.expire_held(before=before.held, now=self._settings.clock.now(), limit=PRUNE_BATCH)
+        except Exception:  # noqa: BLE001 - logged, and tried again when it is due again
+            # Deliveries must not wait for what can wait.
+            _log.exception("housekeeping broke off")
+            touched = 0
+        self._chores.done(time.monotonic(), more=touched > 0)
+
+    async def _end(self) -> None:
+        """Settle what has come in, and give the rest back. It is the last that can be done, and raises nothing."""
+        try:
+            await self._settle()
+            if self._slots.taken:
+                await self._settings.store.give_back(list(self._slots.taken), now=self._settings.clock.now())
+        except StoreError as error:
+            _log.warning("leases were not given back, and run out by themselves: %s", error)
+        except Exception:  # noqa: BLE001 - logged; the caller is to get its worker stopped
+            _log.exception("leases were not given back, and run out by themselves")
+
+    def _is_over(self) -> bool:
+        """Return whether to stop now: nothing is left to do, or nothing more can be done, or nobody waits for it."""
+        if self._flags.abandoned:
+            return True
+        if not self._flags.stopping:
+            return False
+        unsettled = len(self._unsettled)
+        # A store that fails again and again must not keep a worker from stopping; the leases run out by themselves.
+        return len(self._slots.taken) <= unsettled and (unsettled == 0 or self._failures >= STOP_TRIES)

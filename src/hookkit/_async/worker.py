@@ -1,0 +1,280 @@
+"""The worker, for asyncio: claim, send at the same time, settle, until it is stopped.
+
+Everything happens in one event loop; no connection to the store is held while something is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from hookkit._async.courier import AsyncCourier
+from hookkit._async.loop import AsyncLoop, Flags, claim
+from hookkit.clock import SYSTEM_CLOCK
+from hookkit.delivery import check_lease
+from hookkit.errors import StoreError
+from hookkit.fairness import Slots
+from hookkit.kinds import check_store, targets_of
+from hookkit.model import as_duration
+from hookkit.profiles import BUILTIN
+from hookkit.wakeups import listen
+from hookkit.working import Settings, announce
+
+if TYPE_CHECKING:
+    from hookkit.model import LogEntry, Notice
+    from hookkit.profiles import Profile
+    from hookkit.protocols import AsyncLogStore, AsyncStore, AsyncTransport, Clock
+    from hookkit.targets import TargetPolicy
+    from hookkit.transports.httpx import AsyncHttpxTransport
+    from hookkit.work import Settlement
+
+__all__ = ["AsyncWorker"]
+
+
+class AsyncWorker:
+    """Delivers what is due. Run as many as you like, in as many processes; each delivery is claimed by one.
+
+    Args:
+        store: Where deliveries are claimed.
+        targets: Which URLs may be called; None: the transport's own policy, or else public HTTPS only.
+        transport: Sends; None: one over httpx, which the worker makes and closes. One that is given is closed by
+            whoever made it.
+        logs: Where log entries go besides; None: the store's own log is the log.
+        profiles: The known profiles by name; deliveries of others are left to other workers.
+        concurrency: How many deliveries at once.
+        lease: How long a claim lasts if this worker dies; a timedelta, or seconds. At least a second more than an
+            attempt.
+        on_notice: Called with each :class:`~hookkit.Notice`, in the event loop. What it raises is logged.
+        clock: The time.
+        housekeeping: How often old payloads and log entries are deleted; a timedelta, or seconds.
+        keep_payloads: How long after its end a delivery keeps its payload.
+        keep_log: How long after its end a delivery stays in the log.
+        keep_held: How old a held delivery may grow; then it fails (``expired``).
+
+    Raises:
+        TypeError: `store` is sync; wrap it in ``ThreadedStore``.
+        ValueError: `concurrency` is less than 1, `lease` is too short, or `housekeeping` is not positive.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        *,
+        targets: TargetPolicy | None = None,
+        transport: AsyncTransport | None = None,
+        logs: AsyncLogStore | None = None,
+        profiles: Mapping[str, Profile] = BUILTIN,
+        concurrency: int = 32,
+        lease: timedelta | float = timedelta(seconds=60),
+        on_notice: Callable[[Notice], object] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        housekeeping: timedelta | float = timedelta(hours=1),
+        keep_payloads: timedelta | float = timedelta(days=7),
+        keep_log: timedelta | float = timedelta(days=30),
+        keep_held: timedelta | float = timedelta(days=30),
+    ) -> None:
+        check_store("AsyncWorker", store)
+        if concurrency < 1:
+            raise ValueError("concurrency is at least 1")
+        if as_duration(housekeeping) <= timedelta(0):
+            raise ValueError("housekeeping is longer than nothing; for never, give years")
+        total_timeout = getattr(transport, "total_timeout", None if transport else 15.0)
+        check_lease(
+            as_duration(lease), profiles.values(), None if total_timeout is None else as_duration(total_timeout)
+        )
+        self._settings: Settings[AsyncStore, AsyncLogStore] = Settings(
+            store=store,
+            log=store if logs is None else logs,
+            profiles=profiles,
+            concurrency=concurrency,
+            lease=as_duration(lease),
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            on_notice=on_notice,
+            clock=clock,
+            keep_payloads=as_duration(keep_payloads),
+            keep_log=as_duration(keep_log),
+            keep_held=as_duration(keep_held),
+            housekeeping=as_duration(housekeeping),
+        )
+        self._logs = logs
+        self._transport = transport
+        self._targets = targets_of(targets, transport)
+        self._flags: Flags | None = None
+        self._made_transport: AsyncHttpxTransport | None = None
+        self._courier: AsyncCourier | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    # --- Running ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Run in a task of its own until :meth:`stop`. Starting it twice is harmless."""
+        if self._flags is None:
+            flags = self._flags = Flags()
+            self._running = asyncio.create_task(self._pump(flags), name="hookkit-worker")
+
+    async def run(self) -> None:
+        """Run until :meth:`stop` is called, or until this task is cancelled: then leases are given back.
+
+        Raises:
+            RuntimeError: It is running already.
+        """
+        if self._flags is not None:
+            raise RuntimeError("this worker is running already")
+        self._flags = Flags()
+        await self._pump(self._flags)
+
+    async def stop(self, timeout: float | None = None) -> bool:
+        """Claim nothing more, wait for what is being sent, and give back what was not finished, uncounted.
+
+        What was sent and cannot be stored, because the store fails, is tried a few times, and then left to be sent
+        again when its lease has run out.
+
+        Args:
+            timeout: How long to wait, in seconds; None: as long as the attempts take, which have a deadline each.
+
+        Returns:
+            True if everything was finished in time.
+        """
+        flags, finished = self._flags, True
+        if flags is not None:
+            flags.stopping = True
+            flags.signal.set()
+            try:
+                await asyncio.wait_for(flags.ended.wait(), timeout)
+            except TimeoutError:
+                finished = False
+                flags.abandoned = True
+                flags.signal.set()
+                await flags.ended.wait()
+        await self._close()
+        return finished
+
+    async def _pump(self, flags: Flags) -> None:
+        events = asyncio.get_running_loop()
+
+        def look() -> None:
+            # The emitter may be on any thread, and may outlive this event loop.
+            with contextlib.suppress(RuntimeError):
+                events.call_soon_threadsafe(flags.signal.set)
+
+        forget = listen(self._settings.store, look)
+        try:
+            await AsyncLoop(self._settings, self._tools(), flags).serve()
+        finally:
+            forget()
+            await self._close()
+            self._flags = None
+            flags.ended.set()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def _tools(self) -> AsyncCourier:
+        """Return the courier, made when it is first needed."""
+        if self._courier is None:
+            self._courier = AsyncCourier(
+                self._settings.store,
+                logs=self._logs,
+                transport=self._transport or self._make_transport(),
+                targets=self._targets,
+                profiles=self._settings.profiles,
+                clock=self._settings.clock,
+                random=random.random,
+            )
+        return self._courier
+
+    def _make_transport(self) -> AsyncHttpxTransport:
+        from hookkit.transports.httpx import AsyncHttpxTransport
+
+        self._made_transport = AsyncHttpxTransport(targets=self._targets)
+        return self._made_transport
+
+    async def _close(self) -> None:
+        """Release what this worker made itself."""
+        made, self._made_transport = self._made_transport, None
+        self._courier = None
+        if made is not None:
+            await made.aclose()
+
+    # --- Steps --------------------------------------------------------------------------------------------------------
+
+    async def run_once(self) -> int:
+        """Claim at most `concurrency` due deliveries, send them, settle them; return how many attempts were made.
+
+        Raises:
+            StoreError: The store failed. What was sent and not stored is sent again when its lease has run out.
+        """
+        return _attempts(await self._once())
+
+    async def _once(self) -> Sequence[Settlement]:
+        courier = self._tools()
+        claims = await claim(self._settings, Slots(self._settings.concurrency), once=True)
+        settlements = await asyncio.gather(*(courier.attempt(each) for each in claims))
+        if settlements:
+            await self._settle(courier, settlements)
+        return settlements
+
+    async def _settle(self, courier: AsyncCourier, settlements: Sequence[Settlement]) -> None:
+        for notice in await courier.settle(settlements):
+            announce(notice, self._settings.on_notice)
+
+    async def drain(self, timeout: float | None = None) -> int:
+        """Deliver until nothing is due now, and return how many attempts were made.
+
+        Retries that are due later, and endpoints that are blocked, are left.
+
+        Args:
+            timeout: Stop claiming after so many seconds; None: never.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        ends = None if timeout is None else time.monotonic() + timeout
+        attempts = 0
+        while ends is None or time.monotonic() < ends:
+            settlements = await self._once()
+            if not settlements:
+                break
+            attempts += _attempts(settlements)
+        return attempts
+
+    async def deliver(self, delivery_id: str) -> LogEntry:
+        """Attempt one delivery now, whatever due time, breaker and cap say, and return its log entry.
+
+        One that is finished already, or held, is returned as it is: repeating this call sends nothing twice.
+
+        Raises:
+            NotFound: There is no such delivery.
+            StoreError: Another worker has it, or its profile is not known here, or the store failed.
+        """
+        courier = self._tools()
+        store, now = self._settings.store, self._settings.clock.now()
+        try:
+            claimed = await store.claim_one(
+                delivery_id, now=now, lease=self._settings.lease, owner=self._settings.owner
+            )
+        except StoreError:
+            entry = await store.entry(delivery_id)
+            if entry.state in ("succeeded", "failed", "held"):
+                return entry
+            raise
+        if claimed.profile not in self._settings.profiles:
+            await store.give_back([claimed.claim_id], now=now)
+            raise StoreError(f"delivery {delivery_id}: its profile {claimed.profile!r} is not known here")
+        await self._settle(courier, [await courier.attempt(claimed)])
+        return await store.entry(delivery_id)
+
+
+def _attempts(settlements: Sequence[Settlement]) -> int:
+    return sum(settlement.attempt is not None for settlement in settlements)
