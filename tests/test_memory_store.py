@@ -9,7 +9,6 @@ from hypothesis import settings
 
 from hookkit.protocols import DeliveryQueue, LogStore, Outbox, WebhookStore
 from hookkit.stores.memory import AsyncMemoryStore, MemoryStore
-from hookkit.stores.threaded import ThreadedStore
 from hookkit.testing import (
     DeliveryQueueContract,
     LogStoreContract,
@@ -35,15 +34,6 @@ class TestAsyncMemoryStore(StoreContract):
     @pytest.fixture
     def store(self):
         with as_sync(AsyncMemoryStore()) as store:
-            yield store
-
-
-class TestThreadedMemoryStore(StoreContract):
-    """Any sync store, given the async protocols by two threads."""
-
-    @pytest.fixture
-    def store(self):
-        with as_sync(ThreadedStore(MemoryStore())) as store:
             yield store
 
 

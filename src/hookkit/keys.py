@@ -14,7 +14,7 @@ import re
 import string
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 from hookkit.errors import InvalidKey
 
@@ -39,7 +39,7 @@ MIN_KEY_BYTES = 24  # Standard Webhooks, "Signature scheme": random, between 24 
 _logger = logging.getLogger(__name__)
 
 
-same = hmac.compare_digest
+same: Final = hmac.compare_digest
 """Compare bytes in constant time. Every secret and every signature in hookkit is compared by this name."""
 
 
@@ -83,7 +83,7 @@ class HmacKey:
         self._inner = hashlib.new(digest, block.translate(_INNER))
         self._outer = hashlib.new(digest, block.translate(_OUTER))
         self._encode = _ENCODINGS[encoding]
-        self.version = version
+        self.version: str = version
 
     def sign(self, message: Iterable[bytes]) -> bytes:
         """Return the MAC, as ASCII text, of a message given in parts."""
@@ -125,8 +125,8 @@ class Ed25519Secret:
         public = self._key.public_key().public_bytes_raw()
         if len(raw) == 64 and not same(public, raw[32:]):
             raise InvalidKey("the public half of this whsk_ key does not belong to its secret half; it was damaged")
-        self.public = "whpk_" + _base64(public)
-        self.version = "v1a"
+        self.public: str = "whpk_" + _base64(public)
+        self.version: str = "v1a"
 
     def sign(self, message: Iterable[bytes]) -> bytes:
         """Return the signature, as base64 text, of a message given in parts."""
@@ -154,7 +154,7 @@ class Ed25519Public:
         if _y_of(raw) in _SMALL_ORDER:
             raise InvalidKey("this whpk_ key is a point of small order: anybody can sign for it")
         self._key: Ed25519PublicKey = Ed25519PublicKey.from_public_bytes(raw)
-        self.version = "v1a"
+        self.version: str = "v1a"
 
     def accepts(self, message: Iterable[bytes], signatures: Iterable[bytes]) -> bool:
         """Return whether one of these base64 texts is a signature of the message."""

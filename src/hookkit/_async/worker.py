@@ -115,7 +115,7 @@ class AsyncWorker:
 
     async def start(self) -> None:
         """Run in a task of its own until :meth:`stop`. Starting it twice is harmless."""
-        if self._flags is None:
+        if not self._is_running():
             flags = self._flags = Flags()
             self._running = asyncio.create_task(self._pump(flags), name="hookkit-worker")
 
@@ -125,10 +125,14 @@ class AsyncWorker:
         Raises:
             RuntimeError: It is running already.
         """
-        if self._flags is not None:
+        if self._is_running():
             raise RuntimeError("this worker is running already")
-        self._flags = Flags()
+        self._flags, self._running = Flags(), None
         await self._pump(self._flags)
+
+    def _is_running(self) -> bool:
+        # A task that was cancelled before it began, by an event loop that ended, has left its flags behind.
+        return self._flags is not None and not (self._running is not None and self._running.done())
 
     async def stop(self, timeout: float | None = None) -> bool:
         """Claim nothing more, wait for what is being sent, and give back what was not finished, uncounted.
@@ -143,7 +147,7 @@ class AsyncWorker:
             True if everything was finished in time.
         """
         flags, finished = self._flags, True
-        if flags is not None:
+        if flags is not None and self._is_running():
             flags.stopping = True
             flags.signal.set()
             try:
@@ -211,6 +215,8 @@ class AsyncWorker:
 
     async def run_once(self) -> int:
         """Claim at most `concurrency` due deliveries, send them, settle them; return how many attempts were made.
+
+        What it makes for that is kept for the next time; :meth:`stop` releases it.
 
         Raises:
             StoreError: The store failed. What was sent and not stored is sent again when its lease has run out.

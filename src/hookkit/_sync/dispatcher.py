@@ -105,6 +105,8 @@ class OutboxDispatcher:
         found: dict[tuple[str, str], Sequence[Endpoint]] = {}
         planned: list[Planned] = []
         for event in events:
+            if not isinstance(event, Event):
+                raise TypeError(f"emit_many() takes Events, not {type(event).__name__}; emit() takes a name")
             if self._catalog is not None and event.type not in self._catalog:
                 raise PayloadError(f"type: {event.type!r} is not in the catalogue")
             key = (event.tenant, event.type)

@@ -231,6 +231,8 @@ class Worker:
     def run_once(self) -> int:
         """Claim at most `concurrency` due deliveries, send them, settle them; return how many attempts were made.
 
+        What it makes for that is kept for the next time; :meth:`stop` releases it.
+
         Raises:
             StoreError: The store failed. What was sent and not stored is sent again when its lease has run out.
         """

@@ -146,7 +146,7 @@ class MemorySettling:
             if endpoint_id not in tables.lines:
                 return 0
             finished: tuple[DeliveryState, ...] = ("failed", "succeeded")
-            wanted = [state for state in finished if state in states]
+            wanted: list[DeliveryState] = [state for state in finished if state in states]
             found = [
                 delivery
                 for delivery in tables.queued(endpoint_id, *wanted)

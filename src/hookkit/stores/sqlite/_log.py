@@ -167,12 +167,12 @@ class SQLiteLog:
             "WHERE d.endpoint_id = ? AND d.attempted = 1 AND a.reason"
         )
         succeeded, failed = (
-            self._database.execute(f"SELECT max(a.started_at) {attempts} {which}", (endpoint_id,))[0][0]  # noqa: S608
+            self._database.execute(f"SELECT max(a.started_at) {attempts} {which}", (endpoint_id,))[0][0]
             for which in ("= ''", "NOT IN ('', 'lost')")
         )
         after = (endpoint_id, -1 if succeeded is None else succeeded)
         rows = self._database.execute(
-            f"SELECT count(*) {attempts} NOT IN ('', 'lost') AND a.started_at > ?",  # noqa: S608
+            f"SELECT count(*) {attempts} NOT IN ('', 'lost') AND a.started_at > ?",
             after,
         )
         return EndpointState(
@@ -197,14 +197,14 @@ class SQLiteLog:
         if last >= first:
             ends.append((last, until))
         for begin, end in ends:
-            counts += [
+            counts.extend(
                 (from_us(row[0]), class_of(row[1]), 1)
                 for row in self._database.execute(
                     "SELECT active_at, state FROM hookkit_deliveries WHERE attempted = 1 AND endpoint_id = ? "
                     "AND active_at BETWEEN ? AND ?",
                     (endpoint_id, begin, end),
                 )
-            ]
+            )
         return counts
 
     def _durations(self, endpoint_id: str, since: int, until: int) -> Counter[int]:
