@@ -1,0 +1,1 @@
+"""The demonstration that ``hookkit demo`` runs: one event, its webhook, and whoever would like to abuse it."""
