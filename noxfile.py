@@ -1,0 +1,128 @@
+"""What is run to show that hookkit works. Bare ``nox`` runs the tests alone; ``nox -l`` lists the rest."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests"]
+
+HERE = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(HERE / "pyproject.toml")
+FLOORS = runpy.run_path(str(HERE / "tests" / "floors.py"))
+
+# An interpreter that is not on this machine is not fetched.
+ENV = {"UV_PYTHON_DOWNLOADS": "never"}
+PLAIN = ["-m", "not frameworks and not interop"]
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of a dependency group (PEP 735)."""
+    return list(nox.project.dependency_groups(PYPROJECT, name))
+
+
+def run_tests(session: nox.Session, *install: str) -> None:
+    """Install hookkit as given, and run the tests that need neither Node nor a web framework."""
+    session.install(*install, *group("test"), env=ENV)
+    session.run("python", "-m", "pytest", *PLAIN, *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests on this Python, without extras."""
+    run_tests(session, "-e", ".")
+
+
+@nox.session(name="tests-3.12", python="3.12")
+def tests_on_3_12(session: nox.Session) -> None:
+    """Run the tests on Python 3.12."""
+    run_tests(session, "-e", ".")
+
+
+@nox.session(name="tests-3.13", python="3.13")
+def tests_on_3_13(session: nox.Session) -> None:
+    """Run the tests on Python 3.13."""
+    run_tests(session, "-e", ".")
+
+
+@nox.session(name="tests-httpx2")
+def tests_on_httpx2(session: nox.Session) -> None:
+    """Run the tests with httpx2 beside httpx, which the transports then prefer."""
+    run_tests(session, "-e", ".[httpx2]")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and the news fragments."""
+    session.install(*group("lint"), env=ENV)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types: mypy, pyright, and that everything public has one."""
+    session.install("-e", ".[httpx2]", *group("typing"), env=ENV)
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "hookkit", "--ignoreexternal")
+
+
+@nox.session(reuse_venv=False)
+def wheel(session: nox.Session) -> None:
+    """Build the archives; run the source archive's tests against the installed wheel, without ``src`` and extras."""
+    session.install(*group("build"), env=ENV)
+    made = Path(session.create_tmp()).resolve()
+    shutil.rmtree(made, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(made), silent=True)
+    (archive,) = made.glob("*.tar.gz")
+    (built,) = made.glob("*.whl")
+    shutil.unpack_archive(archive, made, filter="data")
+    unpacked = made / archive.name.removesuffix(".tar.gz")
+    shutil.rmtree(unpacked / "src")
+    session.install(str(built), *group("test"), env=ENV)
+    session.chdir(unpacked)
+    session.run("python", "-m", "pytest", "-m", "not frameworks and not interop and not httpx2", *session.posargs)
+
+
+@nox.session
+def frameworks(session: nox.Session) -> None:
+    """Receive in the newest web frameworks, each in-process, and run the recipes of ``docs/frameworks.md``."""
+    session.install("-e", ".", *group("frameworks"), *group("test"), env=ENV)
+    # Where one is missing the tests are skipped aloud; here none may be.
+    session.run("python", "-c", "import aiohttp, django, fastapi, flask, litestar, quart, rest_framework, starlette")
+    session.run("python", "-m", "pytest", "-m", "frameworks", *session.posargs)
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """Exchange webhooks with receivers in JavaScript, and with the libraries of others in JavaScript and Python."""
+    if not shutil.which("npm"):
+        session.skip("npm is not on the PATH")
+    session.install("-e", ".", *group("clients"), *group("test"), env=ENV)
+    command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
+    with session.chdir("tests/interop"):
+        session.run(*command, external=True)
+    session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure: all branches of the pure rooms, and at least 95 % of everything."""
+    session.install("-e", ".[httpx2]", *group("coverage"), env=ENV)
+    session.run("coverage", "erase")
+    session.run(
+        "coverage", "run", "-m", "pytest", "-q", "-m", "not interop", *session.posargs, env={"HOOKKIT_THOROUGH": "1"}
+    )
+    session.run("coverage", "combine", "--quiet")
+    pure = ",".join(f"src/hookkit/{room}{end}" for room in FLOORS["PURE"] for end in (".py", "/*"))
+    session.run("coverage", "report", f"--include={pure}", "--fail-under=100")
+    session.run("coverage", "report", "--fail-under=95", "--format=total")
