@@ -157,7 +157,7 @@ def test_data_may_be_nested_as_deep_as_a_receiver_reads():
 
 @pytest.mark.parametrize("key", ["event", "createdAt", "hookId", "data"])
 def test_context_says_nothing_that_a_body_says_already(key):
-    """LOGTO lifts the context into its body: what stands there already cannot be said by the context, not even with None."""
+    """LOGTO lifts the context into its body: what stands there already, the context cannot say, not even as None."""
     with pytest.raises(PayloadError, match=f"context.{key}: a body has this key already; ") as caught:
         Event("a", 1, id="evt_1", context={key: None})
     assert "evt_1" not in str(caught.value)
