@@ -1,6 +1,6 @@
 """Vectors: published signatures, cases where libraries differ, hostile requests, and Logto's own.
 
-``tests/vectors`` holds them with their sources. Rows of schemes that are not here are named in one set.
+``tests/vectors`` holds them with their sources. Rows of what is no signature scheme of ours are named, with the reason.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from hookkit import InvalidKey, SigningKey, VerificationError, verify_signature
 from hookkit.keys import HmacKey, standard_key
-from hookkit.schemes import LOGTO, STANDARD, SVIX
+from hookkit.schemes import BUILTIN, LOGTO, HmacScheme, StandardScheme, TokenScheme
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -27,33 +28,28 @@ def load(name):
 
 SIGNATURES = load("signatures.json")
 HOSTILE = load("hostile.json")
-SCHEMES = {"standardwebhooks": STANDARD, "standardwebhooks-v1a": STANDARD, "svix": SVIX, "logto": LOGTO}
-
-NOT_HERE = {
-    "appwrite",
-    "clerk",
-    "cloudevents-http",
-    "cloudevents-webhook-handshake",
-    "fusionauth-jwt",
-    "github",
-    "keycloak-phasetwo",
-    "linear",
-    "paddle",
-    "rfc9421",
-    "rfc9530",
-    "set-push",
-    "shared-token",
-    "shopify",
-    "slack",
-    "stripe",
-    "supabase",
-    "twilio",
-    "workos",
-    "zitadel",
-    "zoom",
-    "zoom-url-validation",
+OTHER_NAMES = {
+    "standardwebhooks": "STANDARD",
+    "standardwebhooks-v1a": "STANDARD",
+    "keycloak-phasetwo": "KEYCLOAK_PHASETWO",
+    "shared-token": "AUTH0",
 }
-"""Schemes whose rows wait for a scheme of ours."""
+NOT_HERE = {
+    "cloudevents-http": "a format of events; it signs nothing",
+    "cloudevents-webhook-handshake": "a question before the first delivery: hookkit.challenges",
+    "fusionauth-jwt": "a JWT that holds the body's hash, with any JOSE algorithm and keys from a JWKS",
+    "rfc9421": "HTTP Message Signatures: structured fields and five more algorithms; http-message-signatures does them",
+    "rfc9530": "a digest without a key: it proves nothing of the sender",
+    "set-push": "Security Event Tokens: the body is a JWT under keys from a JWKS",
+    "zoom-url-validation": "a question, answered with a MAC: hookkit.challenges",
+}
+"""What is no scheme here, and why."""
+
+SCHEMES = {
+    row["scheme"]: BUILTIN[OTHER_NAMES.get(row["scheme"], row["scheme"].upper())]
+    for row in SIGNATURES
+    if row["scheme"] not in {"standardwebhooks-key", *NOT_HERE}
+}
 
 REQUESTS = [row for row in SIGNATURES if row["scheme"] in SCHEMES]
 KEYS = [row for row in SIGNATURES if row["scheme"] == "standardwebhooks-key"]
@@ -73,14 +69,15 @@ def verify(row):
         scheme=SCHEMES[row["scheme"]],
         now=row["now"],
         tolerance=row.get("tolerance"),
+        url=row.get("url"),
     )
 
 
 def test_no_row_is_forgotten():
-    """Every scheme in the file is either tested here or named among those that wait."""
-    known = {*SCHEMES, "standardwebhooks-key"}
-    assert {row["scheme"] for row in SIGNATURES} == known | NOT_HERE
-    assert not known & NOT_HERE
+    """Every scheme in the file is either tested here or named with a reason, and every preset is in the file."""
+    assert {row["scheme"] for row in SIGNATURES} == {*SCHEMES, *NOT_HERE, "standardwebhooks-key"}
+    unseen = {name for name, scheme in BUILTIN.items() if scheme not in SCHEMES.values()}
+    assert unseen == {"CLAVEX", "OKTA", "ORY"}, "no vector was published; test_senders.py writes theirs out"
 
 
 @pytest.mark.parametrize("row", REQUESTS, ids=ids)
@@ -103,32 +100,44 @@ def test_a_vector_comes_out_as_it_must(row):
         assert caught.value.reason == expected
 
 
-SIGNED = [
-    row
-    for row in REQUESTS
-    if row["expect"] == "ok"
-    and "svix-id" not in row["headers"]
-    and all(value == value.strip() and " " not in value and "\t" not in value for value in row["headers"].values())
-]
+# Two of Twilio's rows give the URL as a proxy sees it, with a port that was not there when it was signed.
+SIGNED = [row for row in REQUESTS if row["expect"] == "ok" and row["id"] not in {"twilio-port", "twilio-add-port"}]
+
+
+def signed_at(row):
+    """Return when the row was signed: the first number of ten digits in a header, without Workos' milliseconds."""
+    values = [value for name, value in row["headers"].items() if not name.lower().endswith("-id")]
+    found = re.search(r"(?:^\s*|t=|ts=)(\d{1,10})(?:000)?(?=\s*$|[,;])", "\n".join(values), re.MULTILINE)
+    return datetime.fromtimestamp(int(found[1]) if found else 0, UTC)
 
 
 @pytest.mark.parametrize("row", SIGNED, ids=ids)
 def test_signing_reproduces_the_vector(row):
-    """Both algorithms are deterministic, so our sender writes the very headers of the published request."""
-    scheme = STANDARD if row["scheme"] == "svix" else SCHEMES[row["scheme"]]
-    headers = {name.lower(): value for name, value in row["headers"].items()}
+    """All algorithms are deterministic, so our sender writes the very signature of the published request."""
+    scheme = SCHEMES[row["scheme"]]
+    headers = {name.lower(): value.strip(" \t") for name, value in row["headers"].items()}
+    family = next((name for name in ("svix", "webhook") if f"{name}-id" in headers), "")
     made = scheme.sign(
         row["body"].encode(),
         [row.get("signing_key") or row["secret"]],
-        id=headers.get("webhook-id", "evt_1"),
-        at=datetime.fromtimestamp(int(headers.get("webhook-timestamp", 0)), UTC),
+        id=headers.get(f"{family}-id", "evt_1"),
+        at=signed_at(row),
+        url=row.get("url"),
     )
-    assert made == headers
+    if isinstance(scheme, StandardScheme):
+        made = {name.replace(scheme.families[0], family): value for name, value in made.items()}
+        (signature,) = [value for name, value in made.items() if name.endswith("-signature")]
+        assert made.keys() <= headers.keys()
+        assert signature in re.split(r"[ \t]+|,(?= |$)", headers[f"{family}-signature"])
+        return
+    signing = scheme.header if isinstance(scheme, (HmacScheme, TokenScheme)) else "x-twilio-signature"
+    assert re.split(r"[,;] ?", made[signing])[-1] in headers[signing]
 
 
 @pytest.mark.parametrize("row", KEYS, ids=ids)
-def test_a_key_vector_is_read_or_refused(row, caplog):
+def test_a_key_vector_is_read_or_refused(row, caplog, monkeypatch):
     """Lengths that are only weak are logged, not refused: such keys are in use."""
+    monkeypatch.setattr("hookkit.keys._reported", set())
     if row["expect"] == "invalid_secret":
         with pytest.raises(InvalidKey):
             standard_key(row["secret"])

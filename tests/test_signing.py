@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hookkit import Event, InvalidKey, PayloadError, SigningKey, Verified
 from hookkit.payloads import LOGTO, STANDARD
-from hookkit.signing import MAX_KEYS, as_keys, live_keys
+from hookkit.signing import MAX_KEYS, as_keys, live_keys, signing_keys
 from strategies import event_types, json_values
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -133,11 +133,12 @@ def test_no_other_key_has_a_public_half(text):
 
 @pytest.mark.parametrize(
     "given_keys",
-    [KEY, SigningKey(KEY), [KEY], (SigningKey(KEY),), iter([KEY]), {KEY}, frozenset([SigningKey(KEY)])],
+    [KEY, SigningKey(KEY), [KEY], (SigningKey(KEY),), lambda: iter([KEY]), {KEY}, frozenset([SigningKey(KEY)])],
 )
 def test_a_key_may_come_alone_or_among_others(given_keys):
     """Text, a SigningKey, or any number of either up to 16."""
-    assert as_keys(given_keys) == (SigningKey(KEY),)
+    for take in (as_keys, lambda keys: signing_keys(keys, NOW)):
+        assert take(given_keys() if callable(given_keys) else given_keys) == (SigningKey(KEY),)
 
 
 def test_sixteen_keys_are_taken_and_seventeen_are_not():
@@ -167,6 +168,25 @@ def test_live_keys_keep_their_order_and_lose_the_expired():
     assert live_keys([new, old, SigningKey("always")], NOW) == (new, SigningKey("always"))
     with pytest.raises(InvalidKey, match="expired"):
         live_keys([old], NOW)
+
+
+def test_the_keys_that_sign_are_those_that_live():
+    """Whatever they come in: the very tuple where nothing is to be done, else those that have not expired."""
+    old, new, always = (
+        SigningKey("old", expires_at=NOW),
+        SigningKey("new", expires_at=NOW.max.replace(tzinfo=UTC)),
+        SigningKey(KEY),
+    )
+    for several in ((always,), (always, SigningKey("b")), tuple([SigningKey("b")] * MAX_KEYS)):
+        assert signing_keys(several, NOW) is several
+    for several in ((always, old), [old, always], (KEY, old), [old, KEY]):
+        assert signing_keys(several, NOW) == (always,)
+    assert signing_keys((new, old, always), NOW) == (new, always)
+    for none in ((), (old,), (" ",), tuple([always] * (MAX_KEYS + 1)), None):
+        with pytest.raises(InvalidKey):
+            signing_keys(none, NOW)
+    with pytest.raises(TypeError):
+        signing_keys((always, 5), NOW)
 
 
 # --- Verified ---------------------------------------------------------------------------------------------------------

@@ -68,6 +68,9 @@ def test_an_hmac_is_what_the_standard_library_computes(secret, parts, digest, en
     key = HmacKey(secret, digest=digest, encoding=encoding)
     assert key.sign(parts) == expected
     assert key.sign(parts) == expected, "signing leaves the key as it was"
+    marked = HmacKey(secret, digest=digest, encoding=encoding, prefix="sha256=")
+    assert marked.sign(parts) == b"sha256=" + expected
+    assert marked.prefix == b"sha256="
 
 
 @given(st.binary(min_size=1), st.binary(), st.binary())
@@ -78,6 +81,22 @@ def test_an_hmac_key_accepts_its_own_mac_among_others_and_no_other(secret, messa
     assert key.accepts([message], [b"", b"no", mac])
     assert key.accepts([message], [key.sign([other])]) == (message == other)
     assert not key.accepts([message], [])
+    marked = HmacKey(secret, prefix="v1,")
+    assert marked.accepts([message], [mac, marked.sign([message])])
+    assert not marked.accepts([message], [mac, b"v0," + mac, b"v1," + mac + b"x", b"v1," + mac[:-1]])
+
+
+@pytest.mark.parametrize("signature", [b"", b"v1,", b"v1a," + b"A" * 43, b"v2," + b"A" * 44, b"v1," + b"A" * 43])
+def test_nothing_is_computed_over_what_cannot_be_a_signature(signature):
+    """Another prefix, or another length, is told apart without a pass over the message."""
+
+    def parts():
+        pytest.fail("the message was read")
+        yield b""
+
+    for key in (HmacKey(b"secret", prefix="v1,"), HmacKey(b"secret", prefix="v1,", encoding="hex", digest="sha1")):
+        assert not key.accepts(parts(), [signature])
+    assert Ed25519Public(base64.b64decode(PUBLIC[5:])).accepts(parts(), [signature.replace(b"v1a", b"v1")]) is False
 
 
 @pytest.mark.parametrize(("left", "right", "equal"), [(b"", b"", True), (b"a", b"a", True), (b"a", b"b", False)])
@@ -95,10 +114,10 @@ def test_both_forms_of_a_secret_key_sign_alike_and_have_the_same_public_half(tex
     secret = standard_key(text)
     assert isinstance(secret, Ed25519Secret)
     assert secret.public == PUBLIC
-    assert secret.version == "v1a"
+    assert secret.prefix == standard_key(PUBLIC).prefix == b"v1a,"
     message = b'msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}'
     assert secret.sign([message[:10], message[10:]]) == (
-        b"hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+        b"v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
     )
 
 
@@ -108,10 +127,11 @@ def test_a_public_key_accepts_what_its_secret_signed_and_no_other_bit(seed, mess
     secret = Ed25519Secret(seed)
     public = standard_key(secret.public)
     text = secret.sign([message])
-    assert public.accepts([message], [b"AAAA", text])
-    raw = bytearray(base64.b64decode(text))
+    assert public.accepts([message], [b"v1a,AAAA", text])
+    assert not public.accepts([message], [text.removeprefix(b"v1a,")])
+    raw = bytearray(base64.b64decode(text.removeprefix(b"v1a,")))
     raw[bit // 8] ^= 1 << bit % 8
-    assert not public.accepts([message], [base64.b64encode(raw)])
+    assert not public.accepts([message], [b"v1a," + base64.b64encode(raw)])
     assert not public.accepts([message, b"x"], [text])
 
 
@@ -126,6 +146,9 @@ def test_a_public_key_accepts_what_its_secret_signed_and_no_other_bit(seed, mess
         lambda text: b"",
         lambda text: text[:-4],
         lambda text: b"\xff" + text[1:],
+        lambda text: text[:4] + b"\xff" + text[5:],
+        lambda text: text[:4] + b" " + text[4:],
+        lambda text: b"v1a," + text,
     ],
 )
 def test_one_ed25519_signature_has_one_spelling(respell):
@@ -170,8 +193,7 @@ def test_every_way_to_write_an_hmac_key_is_the_same_key(secret, padded, prefixed
     for written in (text, f"v1,{text}"):
         key = standard_key(space + written + space)
         assert isinstance(key, HmacKey)
-        assert key.version == "v1"
-        assert key.sign([b"message"]) == HmacKey(secret).sign([b"message"])
+        assert key.sign([b"message"]) == b"v1," + HmacKey(secret).sign([b"message"])
 
 
 @pytest.mark.parametrize(

@@ -488,12 +488,23 @@ def test_sizes_come_before_presence_and_presence_before_grammar(changed, reason)
 
 
 def test_nothing_is_computed_where_no_signature_could_match(monkeypatch):
-    """Junk costs its reading, and no pass over the body."""
+    """Junk costs its reading, and no pass over the body, whichever way the headers come."""
+    key = SigningKey(KEY)
+    verify(keys=key)  # now it is parsed
     monkeypatch.setattr("hookkit.keys.HmacKey.sign", lambda *_: pytest.fail("computed a MAC"))
-    for text in ("junk", "v2,AAAA", "v1a,AAAA", "v1,"):
-        assert refused({**HEADERS, "webhook-signature": text}).reason == "bad_signature"
-    assert refused({**HEADERS, "webhook-signature": " ".join([GOOD] * 17)}).reason == "too_large"
-    assert refused({**HEADERS, "webhook-timestamp": "x"}).reason == "invalid_timestamp"
+    for changed, reason in [
+        *(({"webhook-signature": text}, "bad_signature") for text in ("junk", "v2,AAAA", "v1a,AAAA", "v1,", "v1")),
+        *(({"webhook-signature": text + GOOD[3:]}, "bad_signature") for text in ("v2,", "v1=", "V1,", "v1a,", "v1,A")),
+        ({"webhook-signature": " ".join([GOOD] * 17)}, "too_large"),
+        ({"webhook-signature": GOOD + " " * 4096}, "too_large"),
+        ({"webhook-timestamp": "x"}, "invalid_timestamp"),
+        ({"webhook-timestamp": "0" + HEADERS["webhook-timestamp"]}, "invalid_timestamp"),
+        ({"webhook-id": "a.b"}, "invalid_id"),
+        ({"Webhook-Id": ID}, "duplicate_header"),
+    ]:
+        headers = {**HEADERS, **changed}
+        assert refused(headers, keys=key).reason == reason
+        assert refused([*headers.items()], keys=key).reason == reason
 
 
 # --- Hints ------------------------------------------------------------------------------------------------------------

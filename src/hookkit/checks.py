@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal, NamedTuple, Protocol, final
+from typing import Literal, Protocol, final
 
 import attrs
 
@@ -23,7 +23,6 @@ from hookkit.signing import SigningKey, Verified
 __all__ = [
     "MAX_HEADER_CHARS",
     "MAX_SIGNATURES",
-    "UNKNOWN",
     "Claim",
     "Reader",
     "Scheme",
@@ -32,8 +31,11 @@ __all__ = [
     "bad_id",
     "check_id",
     "header_name",
+    "header_text",
+    "is_id",
     "raw_body",
-    "signature_text",
+    "read_stamp",
+    "request_part",
     "unix_time",
 ]
 
@@ -41,46 +43,39 @@ MAX_HEADER_CHARS = 4096
 MAX_SIGNATURES = 16
 
 _OWS = " \t"  # RFC 9110 §5.6.3
-_ID = re.compile(r"[!-\-/-~]{1,128}").fullmatch  # printable ASCII without space and full stop, as hookkit.event has it
-# ASCII digits, and one spelling of each number: what is signed is the text, so two spellings would be two messages.
-_STAMPS = {"s": re.compile(r"0|[1-9][0-9]{0,11}").fullmatch, "ms": re.compile(r"0|[1-9][0-9]{0,14}").fullmatch}
+_MAX_ID_CHARS = 128
+_MAX_DIGITS = {"s": 12, "ms": 15}
 _PER_SECOND = {"s": 1, "ms": 1000}
+_LAST_MS = 253_402_300_799_999
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")  # RFC 9110 §5.6.2, in lower case
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Unit = Literal["s", "ms"]
 
-UNKNOWN = ("", b"")  # a signature of no known form: it counts, and matches nothing
+Claim = tuple[str | None, str | None, Unit, Sequence[bytes], Sequence[bytes]]
+"""What a request says of itself. Nothing in it is proven before a key has accepted a signature.
 
-
-class Claim(NamedTuple):
-    """What a request says of itself. Nothing in it is proven before a key has accepted a signature.
-
-    Args:
-        id: The event's id, if the signature covers one.
-        stamp: The text of the timestamp, if the signature covers one that is not in the body.
-        unit: What the timestamp counts.
-        message: The signed bytes, in parts.
-        signatures: Each candidate: its version, and its text. Those of no known form count, too.
-    """
-
-    id: str | None
-    stamp: str | None
-    unit: Unit
-    message: Sequence[bytes]
-    signatures: Sequence[tuple[str, bytes]]
+1. The event's id, if the signature covers one.
+2. The text of the timestamp, if the signature covers one that is not in the body.
+3. What the timestamp counts.
+4. The signed bytes, in parts.
+5. The texts of the signatures. Those of no known form count, too. (A plain tuple: this is the hottest path.)
+"""
 
 
 class Reader(Protocol):
     """A key in the form that verifies: :class:`hookkit.keys.HmacKey` or :class:`hookkit.keys.Ed25519Public`."""
 
     @property
-    def version(self) -> str:
-        """Which signatures it can check."""
+    def prefix(self) -> bytes:
+        """What the signatures begin with that it can check."""
         ...
 
     def accepts(self, message: Sequence[bytes], signatures: Sequence[bytes]) -> bool:
-        """Return whether one of the texts is its signature of the message, comparing in constant time."""
+        """Return whether one of the texts is its signature of the message, comparing in constant time.
+
+        Nothing is computed over the message if none of them has the form of a signature.
+        """
         ...
 
 
@@ -128,38 +123,32 @@ class Scheme(abc.ABC):
             InvalidKey: A key that this scheme cannot verify with.
             ValueError: The scheme signs the method or the URL, and it was not given.
         """
-        readers = [self._reader(key) for key in keys]
+        readers = self._readers(keys)
         values = _values(headers, self._names(headers))
         event_id, stamp, unit, message, signatures = self._claim(values, body, method, url)
-        if event_id is not None and not _ID(event_id):
+        if event_id is not None and not is_id(event_id):
             raise bad_id()
-        if stamp is not None and not _STAMPS[unit](stamp):
-            raise _bad_stamp(unit)
+        at = None if stamp is None else read_stamp(stamp, unit)
         if len(signatures) > MAX_SIGNATURES:
             raise VerificationError("too_large", f"more than {MAX_SIGNATURES} signatures")
-        for reader in readers:
-            texts = [text for version, text in signatures if version == reader.version]
-            if texts and reader.accepts(message, texts):  # no text of its version: no cryptography
-                break
-        else:
-            raise VerificationError("bad_signature", self._hint({version for version, _ in signatures}, readers, keys))
-        if stamp is None:
-            stamp = self._proven_stamp(body, unit)
-        at = None if stamp is None else _in_window(stamp, unit, now, self.tolerance if tolerance is None else tolerance)
+        if not any(reader.accepts(message, signatures) for reader in readers):
+            raise VerificationError("bad_signature", self._hint(signatures, readers, keys))
+        proven = self._proven(body, url)
+        if proven is not None:
+            at = read_stamp(proven, unit)
+        signed_at = None if at is None else _within(at, now, self.tolerance if tolerance is None else tolerance)
         # An id that the signature does not cover could be renewed by whoever replays the request; the body could not.
-        return Verified(event_id, at, body, event_id or hashlib.sha256(body).hexdigest())
+        return Verified(event_id, signed_at, body, event_id or hashlib.sha256(body).hexdigest())
 
-    def _proven_stamp(self, body: bytes, unit: Unit) -> str | None:
-        stamp = self._stamp_in(body)
-        if stamp is not None and not _STAMPS[unit](stamp):
-            raise _bad_stamp(unit)
-        return stamp
+    def _readers(self, keys: Sequence[SigningKey]) -> Sequence[Reader]:
+        """Return the keys in the form that verifies."""
+        return tuple(map(self._reader, keys))
 
-    def _stamp_in(self, body: bytes) -> str | None:
-        """Return the text of the timestamp in a body that has been verified; None if the scheme keeps none there."""
+    def _proven(self, body: bytes, url: str | None) -> str | None:
+        """Look into a request that has been verified: return the text of the timestamp in its body, if it has one."""
         return None
 
-    def _hint(self, offered: set[str], readers: Sequence[Reader], keys: Sequence[SigningKey]) -> str:
+    def _hint(self, signatures: Sequence[bytes], readers: Sequence[Reader], keys: Sequence[SigningKey]) -> str:
         """Return what to look at when no signature was accepted."""
         return (
             "no key matches: is the body the raw bytes as they arrived, not parsed and serialised again, "
@@ -206,17 +195,49 @@ def _fault(headers: Mapping[str, Sequence[str]], names: Sequence[str]) -> Verifi
     return VerificationError("missing_header", f"missing or empty: {', '.join(missing)}")
 
 
-def _in_window(stamp: str, unit: Unit, now: int, allowed: timedelta) -> datetime:
-    count = int(stamp)
-    age = now - count // _PER_SECOND[unit]
-    if abs(age) > allowed.total_seconds():
-        raise _outside(age, allowed)
-    return _moment(count, unit)
+def is_id(value: str) -> bool:
+    """Return whether this is 1 to 128 printable ASCII characters without space and full stop."""
+    return (
+        0 < len(value) <= _MAX_ID_CHARS
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+        and "." not in value
+    )
 
 
-@lru_cache(maxsize=64)  # requests of one second share it; making it takes longer than checking the window
-def _moment(count: int, unit: Unit) -> datetime:
-    return _EPOCH + (timedelta(seconds=count) if unit == "s" else timedelta(milliseconds=count))
+@lru_cache(maxsize=64)  # requests of one second share theirs; what raises is not kept
+def read_stamp(stamp: str, unit: Unit) -> tuple[int, datetime]:
+    """Return a timestamp in whole unix seconds, and as a time.
+
+    Each number has one spelling: what is signed is the text, so two spellings would be two messages.
+
+    Raises:
+        VerificationError: It is no plain number, or one of too many digits.
+    """
+    try:
+        count = int(stamp) if len(stamp) <= _MAX_DIGITS[unit] else -1
+    except ValueError:
+        count = -1
+    if count < 0 or str(count) != stamp:
+        what = "seconds" if unit == "s" else "milliseconds"
+        raise VerificationError("invalid_timestamp", f"the timestamp is no plain number of unix {what}")
+    # No window reaches beyond the last second that datetime can hold, so nobody sees a timestamp that was cut there.
+    since = timedelta(milliseconds=min(count * 1000 // _PER_SECOND[unit], _LAST_MS))
+    return count // _PER_SECOND[unit], _EPOCH + since
+
+
+def _within(at: tuple[int, datetime], now: int, allowed: timedelta) -> datetime:
+    """Return the time of a timestamp that lies in the window, or raise VerificationError."""
+    age = now - at[0]
+    if abs(age) <= allowed.total_seconds():
+        return at[1]
+    window = f"{allowed.total_seconds():g} s are allowed"
+    if age > 0:
+        hint = f"it was signed {age} s ago, {window}: delivered late, replayed, or this machine's clock is ahead"
+        raise VerificationError("timestamp_too_old", hint)
+    hint = f"it was signed {-age} s in the future, {window}: this machine's clock is behind, or the sender's ahead"
+    raise VerificationError("timestamp_too_new", hint)
 
 
 def bad_id() -> VerificationError:
@@ -224,23 +245,9 @@ def bad_id() -> VerificationError:
     return VerificationError("invalid_id", "an id is 1 to 128 printable ASCII characters without space or '.'")
 
 
-def _bad_stamp(unit: Unit) -> VerificationError:
-    what = "seconds" if unit == "s" else "milliseconds"
-    return VerificationError("invalid_timestamp", f"the timestamp is no plain number of unix {what}")
-
-
-def _outside(age: int, allowed: timedelta) -> VerificationError:
-    window = f"{allowed.total_seconds():g} s are allowed"
-    if age > 0:
-        hint = f"it was signed {age} s ago, {window}: delivered late, replayed, or this machine's clock is ahead"
-        return VerificationError("timestamp_too_old", hint)
-    hint = f"it was signed {-age} s in the future, {window}: this machine's clock is behind, or the sender's ahead"
-    return VerificationError("timestamp_too_new", hint)
-
-
 def check_id(value: str) -> str:
     """Return an id that is to be signed, or raise ValueError if it would not verify."""
-    if not _ID(value):
+    if not is_id(value):
         raise ValueError("id: 1 to 128 printable ASCII characters without space or '.'")
     return value
 
@@ -255,9 +262,12 @@ def unix_time(at: datetime, unit: Unit) -> str:
     Raises:
         ValueError: It is naive, or before 1970.
     """
-    if at.utcoffset() is None:
+    if at.tzinfo is not UTC and at.utcoffset() is None:
         raise ValueError("at: a naive datetime; use an aware one, such as datetime.now(UTC)")
-    count = (at - _EPOCH) // timedelta(milliseconds=1000 // _PER_SECOND[unit])
+    since = at - _EPOCH
+    count = since.days * 86_400 + since.seconds  # whole numbers: a float would round far away from now
+    if unit == "ms":
+        count = count * 1000 + since.microseconds // 1000
     if count < 0:
         raise ValueError("at: before 1970; no receiver would accept it")
     return str(count)
@@ -267,7 +277,7 @@ def raw_body(body: bytes) -> bytes:
     """Return the body that is to be signed, or raise TypeError if it is not bytes."""
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise TypeError(f"body: {type(body).__name__}; sign the very bytes that will be sent")
-    return bytes(body)
+    return body if type(body) is bytes else bytes(body)
 
 
 # --- Reading and writing headers --------------------------------------------------------------------------------------
@@ -281,6 +291,20 @@ def header_name(name: str) -> str:
     return lower
 
 
-def signature_text(text: str) -> bytes:
-    """Return a signature's text as bytes to compare. What is not ASCII becomes '?', which no signature holds."""
-    return text.encode("ascii", "replace")
+def header_text(text: str) -> bytes:
+    """Return a header's text as bytes to sign or compare: different texts are different bytes, whatever they hold."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def request_part(scheme: str, field: str, value: str | None) -> bytes:
+    """Return a part of the request that a scheme signs: its method, or its URL.
+
+    Raises:
+        ValueError: The program did not give it; that must not look like a forgery.
+        TypeError: It is no text.
+    """
+    if value is None:
+        raise ValueError(f"{scheme} signs the request's {field}: give {field}=")
+    if not isinstance(value, str):
+        raise TypeError(f"{field}: {type(value).__name__}; give text")
+    return header_text(value)

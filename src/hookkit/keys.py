@@ -9,11 +9,9 @@ from __future__ import annotations
 import binascii
 import hashlib
 import hmac
-import logging
 import re
-import string
+from binascii import a2b_base64, b2a_base64, hexlify
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, final
 
 from hookkit.errors import InvalidKey
@@ -36,9 +34,6 @@ __all__ = [
 
 MIN_KEY_BYTES = 24  # Standard Webhooks, "Signature scheme": random, between 24 and 64 bytes
 
-_logger = logging.getLogger(__name__)
-
-
 same: Final = hmac.compare_digest
 """Compare bytes in constant time. Every secret and every signature in hookkit is compared by this name."""
 
@@ -50,24 +45,19 @@ _BLOCK_BYTES = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
-_ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "base64": partial(binascii.b2a_base64, newline=False),
-    "hex": binascii.hexlify,
-}
-
 
 @final
 class HmacKey:
-    """A secret that both sides share (RFC 2104). Its MAC is text: base64 or lower-case hex.
+    """A secret that both sides share (RFC 2104). It signs in text: a prefix, and the MAC in base64 or lower-case hex.
 
     Args:
         secret: At least one byte.
         digest: The hash beneath.
         encoding: How the MAC is written.
-        version: What the scheme calls such signatures.
+        prefix: What stands before it, ASCII: ``v1,``, ``sha256=`` …
     """
 
-    __slots__ = ("_encode", "_inner", "_outer", "version")
+    __slots__ = ("_hex", "_inner", "_length", "_outer", "prefix")
 
     def __init__(
         self,
@@ -75,31 +65,38 @@ class HmacKey:
         *,
         digest: Literal["sha256", "sha1"] = "sha256",
         encoding: Literal["base64", "hex"] = "base64",
-        version: str = "v1",
+        prefix: str = "",
     ) -> None:
         block = secret if len(secret) <= _BLOCK_BYTES else hashlib.new(digest, secret).digest()
         block = block.ljust(_BLOCK_BYTES, b"\0")
         # RFC 2104 §4: with the key absorbed once, each message costs two blocks less. These two are only ever copied.
-        self._inner = hashlib.new(digest, block.translate(_INNER))
-        self._outer = hashlib.new(digest, block.translate(_OUTER))
-        self._encode = _ENCODINGS[encoding]
-        self.version: str = version
+        self._inner = hashlib.new(digest, block.translate(_INNER)).copy
+        self._outer = hashlib.new(digest, block.translate(_OUTER)).copy
+        self._hex = encoding == "hex"
+        self.prefix: bytes = prefix.encode("ascii")
+        self._length = len(self.sign(()))
 
     def sign(self, message: Iterable[bytes]) -> bytes:
-        """Return the MAC, as ASCII text, of a message given in parts."""
-        inner = self._inner.copy()
+        """Return the signature, as ASCII text, of a message given in parts."""
+        inner = self._inner()
         for part in message:
             inner.update(part)
-        outer = self._outer.copy()
+        outer = self._outer()
         outer.update(inner.digest())
-        return self._encode(outer.digest())
+        mac = outer.digest()
+        return self.prefix + (hexlify(mac) if self._hex else b2a_base64(mac, newline=False))
 
     def accepts(self, message: Iterable[bytes], signatures: Iterable[bytes]) -> bool:
-        """Return whether one of these texts is the message's MAC: the canonical text, and no other spelling of it."""
-        expected = self.sign(message)
-        for signature in signatures:  # noqa: SIM110 - a generator costs more than the comparison
-            if same(expected, signature):
-                return True
+        """Return whether one of these texts signs the message: the canonical text, and no other spelling of it.
+
+        The MAC is computed only if one of them looks like a signature.
+        """
+        expected = b""
+        for signature in signatures:
+            if len(signature) == self._length and signature.startswith(self.prefix):
+                expected = expected or self.sign(message)
+                if same(expected, signature):
+                    return True
         return False
 
 
@@ -114,7 +111,7 @@ class Ed25519Secret:
         InvalidKey: Another length, or a public key that does not belong to the seed.
     """
 
-    __slots__ = ("_key", "public", "version")
+    __slots__ = ("_key", "prefix", "public")
 
     def __init__(self, raw: bytes) -> None:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -126,11 +123,11 @@ class Ed25519Secret:
         if len(raw) == 64 and not same(public, raw[32:]):
             raise InvalidKey("the public half of this whsk_ key does not belong to its secret half; it was damaged")
         self.public: str = "whpk_" + _base64(public)
-        self.version: str = "v1a"
+        self.prefix: bytes = b"v1a,"
 
     def sign(self, message: Iterable[bytes]) -> bytes:
-        """Return the signature, as base64 text, of a message given in parts."""
-        return _base64(self._key.sign(b"".join(message))).encode("ascii")
+        """Return the signature of a message given in parts: ``v1a,`` and base64."""
+        return self.prefix + b2a_base64(self._key.sign(b"".join(message)), newline=False)
 
 
 @final
@@ -144,7 +141,7 @@ class Ed25519Public:
         InvalidKey: Another length, or a point of small order, for which anybody can make signatures.
     """
 
-    __slots__ = ("_key", "version")
+    __slots__ = ("_key", "prefix")
 
     def __init__(self, raw: bytes) -> None:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -154,22 +151,25 @@ class Ed25519Public:
         if _y_of(raw) in _SMALL_ORDER:
             raise InvalidKey("this whpk_ key is a point of small order: anybody can sign for it")
         self._key: Ed25519PublicKey = Ed25519PublicKey.from_public_bytes(raw)
-        self.version: str = "v1a"
+        self.prefix: bytes = b"v1a,"
 
     def accepts(self, message: Iterable[bytes], signatures: Iterable[bytes]) -> bool:
-        """Return whether one of these base64 texts is a signature of the message."""
+        """Return whether one of these texts, ``v1a,`` and base64, is a signature of the message."""
+        texts = [text.removeprefix(self.prefix) for text in signatures if text.startswith(self.prefix)]
+        if not texts:
+            return False
         whole = b"".join(message)
-        return any(self._accepts(whole, text) for text in signatures)
+        return any(self._accepts(whole, text) for text in texts)
 
     def _accepts(self, message: bytes, text: bytes) -> bool:
         from cryptography.exceptions import InvalidSignature
 
         try:
-            signature = binascii.a2b_base64(text, strict_mode=True)
+            signature = a2b_base64(text, strict_mode=True)
         except binascii.Error:
             return False
         # One signature has one spelling, as for a MAC: the decoder would overlook stray bits in the last character.
-        if len(signature) != 64 or binascii.b2a_base64(signature, newline=False) != text:
+        if len(signature) != 64 or b2a_base64(signature, newline=False) != text:
             return False
         try:
             self._key.verify(signature, message)
@@ -214,7 +214,7 @@ def standard_key(text: str) -> StandardKey:
     secret = _decoded(text.removeprefix("whsec_"))
     if len(secret) < MIN_KEY_BYTES:
         _report_short(secret)
-    return HmacKey(secret)
+    return HmacKey(secret, prefix="v1,")
 
 
 def _decoded(text: str) -> bytes:
@@ -227,7 +227,7 @@ def _decoded(text: str) -> bytes:
     missing = -len(digits) % 4
     if missing == 3 or (padding and len(padding) != missing):
         raise InvalidKey("the signing key is no base64: it has the wrong length; is its setting cut off?")
-    return binascii.a2b_base64(digits + "=" * missing)
+    return a2b_base64(digits + "=" * missing)
 
 
 def _why_no_base64(text: str) -> str:
@@ -245,7 +245,9 @@ def _report_short(secret: bytes) -> None:
     if len(_reported) >= 1024:
         _reported.clear()
     _reported.add(mark)
-    _logger.warning(
+    import logging  # whose keys are long enough need not load it
+
+    logging.getLogger(__name__).warning(
         "a signing key of %d bytes is in use; Standard Webhooks asks for %d to 64: ask for a longer one",
         len(secret),
         MIN_KEY_BYTES,
@@ -253,12 +255,12 @@ def _report_short(secret: bytes) -> None:
 
 
 def _base64(raw: bytes) -> str:
-    return binascii.b2a_base64(raw, newline=False).decode("ascii")
+    return b2a_base64(raw, newline=False).decode("ascii")
 
 
 # --- New keys ---------------------------------------------------------------------------------------------------------
 
-_LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def new_standard_key(random: Callable[[int], bytes]) -> str:
@@ -290,7 +292,7 @@ def new_ed25519_pair(random: Callable[[int], bytes]) -> tuple[str, str]:
     seed = _drawn(random, 32)
     public = Ed25519Secret(seed).public
     # The secret key in the form that holds both halves (RFC 8032 libraries' 64 bytes), which Svix reads as well.
-    return "whsk_" + _base64(seed + binascii.a2b_base64(public.removeprefix("whpk_"))), public
+    return "whsk_" + _base64(seed + a2b_base64(public.removeprefix("whpk_"))), public
 
 
 def _drawn(random: Callable[[int], bytes], count: int) -> bytes:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, final
 import attrs
 
 from hookkit.errors import InvalidKey, PayloadError
-from hookkit.jsontext import parse_json
 from hookkit.keys import Ed25519Secret, same, standard_key
 
 if TYPE_CHECKING:
     from hookkit.event import Event
 
-__all__ = ["MAX_KEYS", "SigningKey", "Verified", "as_keys", "live_keys"]
+__all__ = ["MAX_KEYS", "SigningKey", "Verified", "as_keys", "live_keys", "signing_keys"]
 
 MAX_KEYS = 16
 
@@ -151,7 +150,7 @@ def as_keys(keys: str | SigningKey | Iterable[str | SigningKey]) -> tuple[Signin
         raise InvalidKey("no signing key (None); is its setting missing?")
     if isinstance(keys, (bytes, bytearray, memoryview, Mapping)) or not isinstance(keys, Iterable):
         raise TypeError(f"keys: {type(keys).__name__}; give a str, a SigningKey, or a list of them")
-    found = tuple(key if isinstance(key, SigningKey) else SigningKey(key) for key in islice(keys, MAX_KEYS + 1))
+    found = tuple([key if isinstance(key, SigningKey) else SigningKey(key) for key in islice(keys, MAX_KEYS + 1)])
     if not found:
         raise InvalidKey("no signing key; without one nothing can be signed or verified")
     if len(found) > MAX_KEYS:
@@ -171,17 +170,33 @@ def live_keys(keys: Iterable[SigningKey], at: datetime) -> tuple[SigningKey, ...
     return live
 
 
+def signing_keys(keys: str | SigningKey | Iterable[str | SigningKey], at: datetime) -> tuple[SigningKey, ...]:
+    """Return the keys that are to sign at this time, however a host gave them: as :func:`as_keys`, :func:`live_keys`.
+
+    Raises:
+        InvalidKey: None, more than 16, one that is blank, or none that has not expired.
+        TypeError: Something that is no key.
+    """
+    if type(keys) is tuple and 0 < len(keys) <= MAX_KEYS:
+        for key in keys:
+            if type(key) is not SigningKey or key.expires_at is not None:
+                break
+        else:  # as deliveries have them: nothing to make, nothing to leave out
+            return keys
+    return live_keys(as_keys(keys), at)
+
+
 # --- What was verified ------------------------------------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Verified:
     """A request that verified. It exists only if it did.
 
     Args:
         id: The sender's id of the event, None if the signature does not cover one.
         timestamp: When the attempt was signed, None if the signature does not cover it.
-        body: The raw bytes that the signature covers.
+        body: The raw bytes. The signature covers them, in every scheme but a static token's.
         dedupe_key: The same for every attempt of one event: process each only once.
     """
 
@@ -190,8 +205,16 @@ class Verified:
     body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
     dedupe_key: str
 
+    def __init__(self, id: str | None, timestamp: datetime | None, body: bytes, dedupe_key: str) -> None:
+        _set_id(self, id)
+        _set_timestamp(self, timestamp)
+        _set_body(self, body)
+        _set_dedupe_key(self, dedupe_key)
+
     def json(self) -> Any:
         """Parse the body strictly. :class:`~hookkit.PayloadError` if it is not JSON, repeats a name, or is too deep."""
+        from hookkit.jsontext import parse_json
+
         return parse_json(self.body)
 
     def event(self) -> Event:
@@ -221,11 +244,16 @@ class Verified:
         raise PayloadError("the body is neither a STANDARD nor a LOGTO payload; read it with .json()")
 
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,12})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+# One is made for every request, and these are faster than the generated way around a frozen class's own __setattr__.
+_set_id, _set_timestamp, _set_body, _set_dedupe_key = (
+    vars(Verified)[name].__set__ for name in ("id", "timestamp", "body", "dedupe_key")
+)
+
+_RFC_3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,12})?(?:Z|[+-]\d\d:\d\d)"
 
 
 def _instant(value: object, path: str) -> datetime:
-    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_RFC_3339, value, re.ASCII):
         try:
             return datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):  # no such day, or before the year 1 in UTC

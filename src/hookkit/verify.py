@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hookkit.checks import as_tolerance
 from hookkit.errors import VerificationError
-from hookkit.schemes import BUILTIN, STANDARD
+from hookkit.schemes import STANDARD, StandardScheme
 from hookkit.signing import SigningKey, Verified, as_keys, live_keys
 
 if TYPE_CHECKING:
@@ -75,12 +75,16 @@ def verify_signature(
         TypeError: An argument of the wrong type, such as a body that was decoded or parsed.
         ValueError: `now` is naive, `tolerance` would switch the window off, or the scheme needs `method` or `url`.
     """
-    if not hasattr(scheme, "verify"):
-        raise TypeError(f"scheme: {type(scheme).__name__} cannot verify; use one of hookkit.schemes")
     seconds = int(time.time()) if now is None else _unix_seconds(now)
     allowed = None if tolerance is None else as_tolerance(tolerance)
     live = (keys,) if isinstance(keys, SigningKey) and keys.expires_at is None else _live(as_keys(keys), seconds)
     raw = body if type(body) is bytes and len(body) <= max_body_bytes else _raw_body(body, max_body_bytes)
+    if type(scheme) is StandardScheme and type(headers) is dict:
+        verified = scheme.quick(raw, headers, live, seconds, allowed)
+        if verified is not None:
+            return verified
+    if not hasattr(scheme, "verify"):
+        raise TypeError(f"scheme: {type(scheme).__name__} cannot verify; use one of hookkit.schemes")
     fields = _fields(headers)
     try:
         return scheme.verify(raw, fields, live, now=seconds, tolerance=allowed, method=method, url=url)
@@ -190,8 +194,11 @@ def _environ_headers(environ: object) -> list[tuple[str, object]]:
 
 def _other_headers(fields: dict[str, list[str]], scheme: Verifier) -> str:
     """Return what the headers look like instead, for the hint."""
+    from hookkit.schemes import BUILTIN, TokenScheme  # all of them, which a receiver of one sender need not load
+
     for name, other in BUILTIN.items():
-        if other is not scheme and other.header_names <= fields.keys():
+        ours = other.header_names
+        if ours <= fields.keys() and ours != scheme.header_names and not isinstance(other, TokenScheme):
             return f"; these are the headers of hookkit.schemes.{name}"
     if any(name.startswith("http_") for name in fields):
         return "; this is no WSGI environ: give request.headers"

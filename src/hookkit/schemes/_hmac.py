@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
-from typing import Literal, NamedTuple, final
+from typing import Literal, final
 
 import attrs
 from attrs.validators import in_
 
 from hookkit.checks import (
-    UNKNOWN,
     Claim,
     Reader,
     Scheme,
@@ -21,68 +18,45 @@ from hookkit.checks import (
     bad_id,
     check_id,
     header_name,
+    header_text,
     raw_body,
-    signature_text,
+    request_part,
     unix_time,
 )
 from hookkit.errors import InvalidKey, PayloadError, VerificationError
-from hookkit.jsontext import parse_json
 from hookkit.keys import HmacKey
-from hookkit.signing import SigningKey, as_keys, live_keys
+from hookkit.schemes._template import Template, read_template
+from hookkit.signing import SigningKey, signing_keys
 
-__all__ = ["HmacScheme"]
+__all__ = ["HmacScheme", "text_key"]
 
-_FIELDS = frozenset({"body", "id", "timestamp", "method", "url"})
-_MAC = "mac"
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_VISIBLE = re.compile(r"[ -~]*")  # what a header's value can hold, and a MAC's prefix with it
 
 
 def _optional_name(name: str | None) -> str | None:
     return None if name is None else header_name(name)
 
 
-class _Template(NamedTuple):
-    """What a MAC covers.
+def text_key(text: str, scheme: str, prefix: str = "") -> bytes:
+    """Return the key that a text is, as it stands.
 
     Args:
-        parts: Literal bytes, and the field after them ('' at the end).
-        covered: The names of the fields.
-        seams: Characters that join the id to its neighbours: an id that held one could move the seam.
+        text: The key's text.
+        scheme: The name of the scheme, for the message.
+        prefix: What the text may begin with that is not part of the key.
+
+    Raises:
+        InvalidKey: It is an Ed25519 key, no proper text, or nothing but the prefix.
     """
-
-    parts: tuple[tuple[bytes, str], ...]
-    covered: frozenset[str]
-    seams: frozenset[str]
-
-
-def _read_template(signed: str) -> _Template:
-    """Read a template such as ``{timestamp}.{body}``, or raise ValueError."""
-    parts: list[tuple[str, str]] = []
-    before = ""
-    for literal, field, spec, conversion in string.Formatter().parse(signed):
-        if spec or conversion or (field is not None and field not in _FIELDS):
-            raise ValueError(f"signed: {signed!r} holds a field other than {', '.join(sorted(_FIELDS))}")
-        before += literal
-        if field is not None:  # None: a doubled brace, or the end
-            parts.append((before, field))
-            before = ""
-    parts.append((before, ""))
-    fields = [field for _, field in parts if field]
-    if len(set(fields)) != len(fields):
-        raise ValueError(f"signed: {signed!r} holds a field twice")
-    encoded = tuple((literal.encode("utf-8"), field) for literal, field in parts)
-    return _Template(encoded, frozenset(fields), _id_seams(signed, parts))
-
-
-def _id_seams(signed: str, parts: list[tuple[str, str]]) -> frozenset[str]:
-    # A literal at the very beginning or end has no variable neighbour, so an id may hold what it holds.
-    for index, ((before, field), (after, next_field)) in enumerate(pairwise(parts)):
-        if field == "id":
-            has_left, has_right = index > 0, next_field != ""
-            if (has_left and not before) or (has_right and not after):
-                raise ValueError(f"signed: {signed!r} has nothing between {{id}} and the field beside it")
-            return frozenset((before[-1] if has_left else "") + (after[0] if has_right else ""))
-    return frozenset()
+    if text.lstrip().startswith(("whpk_", "whsk_")):
+        raise InvalidKey(f"an Ed25519 key is no HMAC key; {scheme} takes the secret text that the sender shows")
+    if _SURROGATE.search(text):  # the codec's own error would hold the key
+        raise InvalidKey("the signing key holds a lone surrogate; read its setting as UTF-8")
+    secret = text.removeprefix(prefix).encode("utf-8")
+    if not secret:
+        raise InvalidKey(f"the signing key is empty after {prefix}; is its setting cut off?")
+    return secret
 
 
 @final
@@ -109,6 +83,7 @@ class HmacScheme(Scheme):
         timestamp_json: The member of the JSON body that holds it, an integer, as Linear's ``webhookTimestamp``.
         timestamp_unit: Whether a timestamp counts seconds or milliseconds.
         id_header: The header that holds the event's id. Signing always sends it.
+        key_prefix: What a key's text begins with that is not part of the key; one that lacks it is taken whole.
         tolerance: How far a timestamp may lie from now, either way.
 
     Raises:
@@ -128,17 +103,19 @@ class HmacScheme(Scheme):
     timestamp_json: str | None = attrs.field(default=None, kw_only=True)
     timestamp_unit: Unit = attrs.field(default="s", kw_only=True, validator=in_(["s", "ms"]))
     id_header: str | None = attrs.field(default=None, converter=_optional_name, kw_only=True)
-    _template: _Template = attrs.field(
+    key_prefix: str = attrs.field(default="", kw_only=True)
+    _template: Template = attrs.field(
         init=False,
         repr=False,
         eq=False,
-        default=attrs.Factory(lambda self: _read_template(self.signed), takes_self=True),
+        default=attrs.Factory(lambda self: read_template(self.signed), takes_self=True),
     )
 
     def __attrs_post_init__(self) -> None:
         covered = self._template.covered
         headers = [name for name in (self.header, self.timestamp_header, self.id_header) if name is not None]
         beside_body = [place for place in (self.timestamp_field, self.timestamp_header) if place is not None]
+        written = "".join(filter(None, (self.prefix, self.separator, self.timestamp_field, self.signature_field)))
         contradictions = {
             "header, timestamp_header and id_header are different headers": len(set(headers)) != len(headers),
             "signed: without {body} in it, the body could be anything": "body" not in covered,
@@ -151,6 +128,9 @@ class HmacScheme(Scheme):
             ),
             "a timestamp_field needs a signature_field beside it": (
                 self.timestamp_field is not None and self.signature_field is None
+            ),
+            "prefix, separator and fields are printable ASCII, as a header has to be": (
+                _VISIBLE.fullmatch(written) is None
             ),
         }
         for message, wrong in contradictions.items():
@@ -186,28 +166,30 @@ class HmacScheme(Scheme):
             InvalidKey: No key is left, or it cannot be used.
             ValueError: An id, a time or a URL that would not verify.
         """
-        key = self._reader(live_keys(as_keys(keys), at)[0])
+        key = self._reader(signing_keys(keys, at)[0])
         stamp = unix_time(at, self.timestamp_unit)
         headers = {} if self.id_header is None else {self.id_header: check_id(id)}
         if not self._template.seams.isdisjoint(id):
             raise ValueError(f"id: {self.name} joins it with a character that it holds")
-        signature = self.prefix + key.sign(self._message(raw_body(body), id, stamp, method, url)).decode("ascii")
+        signature = key.sign(self._message(raw_body(body), id, stamp, method, url)).decode("ascii")
         if self.timestamp_header is not None:
             headers[self.timestamp_header] = stamp
-        fields = {self.timestamp_field: stamp, self.signature_field: signature}
-        written = [f"{field}={value}" for field, value in fields.items() if field is not None]
-        headers[self.header] = (self.separator or ",").join(written) if written else signature
+        if self.timestamp_field is not None:
+            signature = f"{self.timestamp_field}={stamp}{self.separator or ','}{signature}"
+        headers[self.header] = signature
         return headers
 
     def _reader(self, key: SigningKey) -> HmacKey:
-        return key.parsed(f"{self.digest} {self.encoding}", self._key)
+        return key.parsed(f"{self.digest} {self.encoding} {self._mark!r} {self.key_prefix!r}", self._key)
+
+    @property
+    def _mark(self) -> str:
+        """What each signature begins with."""
+        return self.prefix if self.signature_field is None else f"{self.signature_field}={self.prefix}"
 
     def _key(self, text: str) -> HmacKey:
-        if text.lstrip().startswith(("whpk_", "whsk_")):
-            raise InvalidKey(f"an Ed25519 key is no HMAC key; {self.name} takes the secret text that the sender shows")
-        if _SURROGATE.search(text):  # the codec's own error would hold the key
-            raise InvalidKey("the signing key holds a lone surrogate; read its setting as UTF-8")
-        return HmacKey(text.encode("utf-8"), digest=self.digest, encoding=self.encoding, version=_MAC)
+        secret = text_key(text, self.name, self.key_prefix)
+        return HmacKey(secret, digest=self.digest, encoding=self.encoding, prefix=self._mark)
 
     def _names(self, headers: Mapping[str, Sequence[str]]) -> Sequence[str]:
         names = [self.header]
@@ -226,29 +208,29 @@ class HmacScheme(Scheme):
         if self.signature_field is not None:
             stamp, signatures = self._read_fields(text, stamp)
         else:
-            signatures = [self._signature(item) for item in (self._items(text) if self.separator else [text])]
+            signatures = self._items(text) if self.separator else [text]
         message = self._message(body, event_id, stamp, method, url)
-        return Claim(event_id, stamp, self.timestamp_unit, message, signatures)
+        return event_id, stamp, self.timestamp_unit, message, [header_text(signature) for signature in signatures]
 
-    def _read_fields(self, text: str, stamp: str | None) -> tuple[str | None, list[tuple[str, bytes]]]:
-        """Return the timestamp and the signatures of a header that is written as ``t=…,v1=…``."""
-        fields = [(name, value) for name, equals, value in (i.partition("=") for i in self._items(text)) if equals]
-        rest = [(name, value) for name, value in fields if name != self.timestamp_field]
-        if self.timestamp_field is not None:
-            if len(fields) - len(rest) != 1:
-                raise VerificationError("malformed_signature", f"{self.header} must hold one {self.timestamp_field}=")
-            stamp = dict(fields)[self.timestamp_field]
-        if not rest:
+    def _read_fields(self, text: str, stamp: str | None) -> tuple[str | None, list[str]]:
+        """Return the timestamp, and what else there is, of a header that is written as ``t=…,v1=…``."""
+        fields = [item for item in self._items(text) if "=" in item]
+        if self.timestamp_field is None:
+            others = fields
+        else:
+            mark = self.timestamp_field + "="
+            others = [item for item in fields if not item.startswith(mark)]
+            if len(fields) - len(others) != 1:
+                raise VerificationError("malformed_signature", f"{self.header} must hold one {mark}")
+            stamp = next(item for item in fields if item.startswith(mark)).removeprefix(mark)
+        if not others:
             raise VerificationError("malformed_signature", f"{self.header} holds no {self.signature_field}=")
-        return stamp, [self._signature(value) if name == self.signature_field else UNKNOWN for name, value in rest]
+        return stamp, others
 
     def _items(self, text: str) -> list[str]:
         mark = (self.separator or ",").strip(" \t")
         items = text.split(mark) if mark else text.replace("\t", " ").split(" ")
         return [trimmed for item in items if (trimmed := item.strip(" \t"))]
-
-    def _signature(self, text: str) -> tuple[str, bytes]:
-        return (_MAC, signature_text(text[len(self.prefix) :])) if text.startswith(self.prefix) else UNKNOWN
 
     def _message(
         self, body: bytes, id: str | None, stamp: str | None, method: str | None, url: str | None
@@ -260,19 +242,14 @@ class HmacScheme(Scheme):
             if field == "body":
                 parts.append(body)
             elif field:
-                parts.append(self._request_part(field, given[field]))
+                parts.append(request_part(self.name, field, given[field]))
         return parts
 
-    def _request_part(self, field: str, value: str | None) -> bytes:
-        if value is None:
-            raise ValueError(f"{self.name} signs the request's {field}: give {field}=")
-        if not isinstance(value, str):
-            raise TypeError(f"{field}: {type(value).__name__}; give text")
-        return value.encode("utf-8", "surrogatepass")
-
-    def _stamp_in(self, body: bytes) -> str | None:
+    def _proven(self, body: bytes, url: str | None) -> str | None:
         if self.timestamp_json is None:
             return None
+        from hookkit.jsontext import parse_json  # few schemes need it
+
         try:
             members = parse_json(body, max_bytes=len(body))
         except PayloadError:
@@ -282,7 +259,7 @@ class HmacScheme(Scheme):
             raise VerificationError("invalid_timestamp", f"the body is no JSON with an integer {self.timestamp_json!r}")
         return str(count)
 
-    def _hint(self, offered: set[str], readers: Sequence[Reader], keys: Sequence[SigningKey]) -> str:
+    def _hint(self, signatures: Sequence[bytes], readers: Sequence[Reader], keys: Sequence[SigningKey]) -> str:
         if any(key.value != key.value.strip() for key in keys):
             return "no key matches, and one has white space around it, which counts: take it away where the key is set"
-        return super()._hint(offered, readers, keys)
+        return super()._hint(signatures, readers, keys)
