@@ -1,0 +1,1 @@
+"""The receiver's commands: ``hookkit verify`` looks at one request, ``hookkit listen`` at whatever arrives."""
