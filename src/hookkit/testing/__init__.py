@@ -1,7 +1,8 @@
 """Support for the tests of whoever uses hookkit, or extends it.
 
-For a host's tests: :class:`ManualClock`, :class:`FakeTransport` and :class:`RecordingDispatcher` (with async twins) and
-:func:`sign_request`. For whoever writes a backend: one contract kit per protocol, a pytest class to subclass::
+For a host's tests: :class:`ManualClock`, :class:`FakeTransport` and :class:`RecordingDispatcher` (with async twins),
+:class:`ScriptedReceiver`, :func:`signed_request` and :func:`sign_request`; most are pytest fixtures, too. For whoever
+writes a backend: one contract kit per protocol, a pytest class to subclass::
 
     from hookkit.testing import StoreContract
 
@@ -24,7 +25,9 @@ from hookkit.testing.adapt import SyncAdapter, as_sync
 from hookkit.testing.bench import Bench
 from hookkit.testing.clock import ManualClock
 from hookkit.testing.dispatcher import AsyncRecordingDispatcher, RecordingDispatcher
+from hookkit.testing.receiver import ScriptedReceiver
 from hookkit.testing.requests import sign_request
+from hookkit.testing.signed import SignedRequest, signed_request
 from hookkit.testing.transport import AsyncFakeTransport, FakeTransport
 
 if TYPE_CHECKING:
@@ -77,6 +80,8 @@ __all__ = [
     "OutboxContract",
     "PayloadContract",
     "RecordingDispatcher",
+    "ScriptedReceiver",
+    "SignedRequest",
     "SignerContract",
     "StoreContract",
     "SyncAdapter",
@@ -87,6 +92,7 @@ __all__ = [
     "WebhookStoreContract",
     "as_sync",
     "sign_request",
+    "signed_request",
 ]
 
 

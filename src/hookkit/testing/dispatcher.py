@@ -9,7 +9,7 @@ from typing import Any, final
 from hookkit.clock import SYSTEM_CLOCK
 from hookkit.delivery import complete
 from hookkit.errors import PayloadError
-from hookkit.event import Event
+from hookkit.event import Event, check_type
 from hookkit.ids import event_id
 from hookkit.model import Emission
 from hookkit.protocols import Clock, EventType
@@ -27,6 +27,38 @@ class _Record:
         self._lock = threading.Lock()
         self._by_id: dict[tuple[str, str], Emission] = {}
         self._by_key: dict[tuple[str, str], Emission] = {}
+
+    def assert_emitted(self, event_type: EventType | str, data: Any = ..., *, times: int = 1, **fields: Any) -> Event:
+        """Assert that an event was emitted, and return it; of several, the last one.
+
+        Args:
+            event_type: Its type.
+            data: Its data; left out: any.
+            times: How often, at least once.
+            fields: What else it must have: ``tenant="acme"``, ``idempotency_key=…``, ``context=…``.
+
+        Raises:
+            AssertionError: It was not emitted, or not that often; the message lists what was.
+        """
+        wanted = {"type": check_type(event_type), **fields}
+        if data is not ...:
+            wanted["data"] = data
+        found = [event for event in self.events if all(getattr(event, name) == wanted[name] for name in wanted)]
+        if len(found) != times or not found:
+            emitted = "".join(f"\n    {event!r}" for event in self.events) or " nothing"
+            raise AssertionError(f"{wanted}: emitted {len(found)} times, not {times}; emitted was:{emitted}")
+        return found[-1]
+
+    def assert_not_emitted(self, event_type: EventType | str | None = None) -> None:
+        """Assert that no event of this type was emitted; without a type, none at all.
+
+        Raises:
+            AssertionError: There was one; the message shows it.
+        """
+        name = None if event_type is None else check_type(event_type)
+        found = [event for event in self.events if name is None or event.type == name]
+        if found:
+            raise AssertionError("emitted was:" + "".join(f"\n    {event!r}" for event in found))
 
     def _store(self, events: list[Event]) -> list[Emission]:
         for event in events:
