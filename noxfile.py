@@ -93,13 +93,24 @@ def wheel(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-m", "not frameworks and not interop and not httpx2", *session.posargs)
 
 
-@nox.session
-def frameworks(session: nox.Session) -> None:
-    """Receive in the newest web frameworks, each in-process, and run the recipes of ``docs/frameworks.md``."""
+def run_frameworks(session: nox.Session) -> None:
+    """Install the newest web frameworks that this Python can have, and receive in each of them."""
     session.install("-e", ".", *group("frameworks"), *group("test"), env=ENV)
     # Where one is missing the tests are skipped aloud; here none may be.
     session.run("python", "-c", "import aiohttp, django, fastapi, flask, litestar, quart, rest_framework, starlette")
-    session.run("python", "-m", "pytest", "-m", "frameworks", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", "frameworks", "tests/frameworks", *session.posargs)
+
+
+@nox.session
+def frameworks(session: nox.Session) -> None:
+    """Receive in web frameworks, each in-process, and run the recipes of ``docs/frameworks.md``."""
+    run_frameworks(session)
+
+
+@nox.session(name="frameworks-3.13", python="3.13")
+def frameworks_on_3_13(session: nox.Session) -> None:
+    """The same on Python 3.13, without which some of them have no newer version."""
+    run_frameworks(session)
 
 
 @nox.session
@@ -111,6 +122,7 @@ def interop(session: nox.Session) -> None:
     command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
     with session.chdir("tests/interop"):
         session.run(*command, external=True)
+    session.run("python", "-c", "import slack_sdk, standardwebhooks, stripe, svix, twilio, workos")  # none is skipped
     session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
 
 
@@ -126,3 +138,30 @@ def coverage(session: nox.Session) -> None:
     pure = ",".join(f"src/hookkit/{room}{end}" for room in FLOORS["PURE"] for end in (".py", "/*"))
     session.run("coverage", "report", f"--include={pure}", "--fail-under=100")
     session.run("coverage", "report", "--fail-under=95", "--format=total")
+
+
+# --- Not in CI: they take long, or their figures depend on the machine ------------------------------------------------
+
+
+@nox.session(name="bench-verify")
+def bench_verify(session: nox.Session) -> None:
+    """Measure verifying and signing beside ``standardwebhooks``; keep the figures in ``benchmarks/results``."""
+    session.install("-e", ".", "standardwebhooks>=1.1", env=ENV)
+    session.run("python", "benchmarks/verify.py", "--write", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz every parser of the receiving side with atheris, two minutes each; ``-- 10``: ten seconds each."""
+    session.install("-e", ".", "atheris>=3", env=ENV)
+    seconds = session.posargs[0] if session.posargs else "120"
+    targets = session.run("python", "tests/fuzz/receiving.py", "--list", silent=True)
+    for target in (targets or "").split():
+        session.run("python", "tests/fuzz/receiving.py", target, f"-max_total_time={seconds}", "-verbosity=0")
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Change keys, signing, schemes, checks and verify in many small ways, and count what the tests notice."""
+    session.install(*PYPROJECT["project"]["dependencies"], *group("test"), "mutmut>=3.8,<4", env=ENV)
+    session.run("python", "benchmarks/mutation.py", str(Path(session.create_tmp()).resolve() / "mutation"))

@@ -6,10 +6,11 @@ import hashlib
 import json
 import time
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clients import CLIENTS, NODE, OTHER_WHSEC, URL, WHSEC, Client, Headers, Request
+from clients import CLIENTS, HERE, NODE, OTHER_WHSEC, URL, WHSEC, Client, Headers, Request
 
 from hookkit import VerificationError, schemes, verify_signature
 
@@ -37,9 +38,16 @@ SIGNING = [case for case in BODIES if CLIENTS[case[0]].sign]
 STAMPED = [name for name, client in CLIENTS.items() if client.scheme not in {"GITHUB", "TWILIO"}]
 
 
+PACKAGES = "slack_sdk standardwebhooks stripe svix twilio workos".split()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def node() -> Iterator[None]:
-    """End the JavaScript process with this file's tests."""
+def libraries() -> Iterator[None]:
+    """Skip, and say how to go on, unless they are there; end the JavaScript process with this file's tests."""
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    missing += [name for name in ("svix", "@octokit") if not (HERE / "node_modules" / name).is_dir()]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}; `nox -s interop` installs them")
     yield
     NODE.close()
 
