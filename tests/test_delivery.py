@@ -433,6 +433,8 @@ def test_giving_up():
         (16, [STANDARD], None, True),
         (15.9, [STANDARD], None, False),
         (16, [STANDARD, LOGTO], None, True),
+        (15.9, [STANDARD, LOGTO], None, False),
+        (15.9, [LOGTO, STANDARD], None, False),
         (11, [LOGTO], None, True),
         (10.9, [LOGTO], None, False),
         (6, [STANDARD, LOGTO], 5, True),
@@ -614,10 +616,13 @@ def test_the_status_decides(fields):
     assert (result.state, result.attempt.reason, result.entry.reason) == ("succeeded", "", "")
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_called_one(status):
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(199, "status"), (300, "redirect"), (302, "redirect"), (304, "redirect"), (399, "redirect"), (400, "status")],
+)
+def test_a_redirect_is_called_one(status, reason):
     """Even if a host's own transport leaves that to us."""
-    assert judged(Reply(status)).attempt.reason == "redirect"
+    assert judged(Reply(status)).attempt.reason == reason
 
 
 # --- Retry-After ------------------------------------------------------------------------------------------------------
@@ -687,6 +692,13 @@ def test_response_headers_are_bounded(headers):
     assert size <= 8192
     if len(kept) < min(len(headers), 64):
         assert size + sum(map(len, headers[len(kept)])) > 8192
+
+
+@pytest.mark.parametrize(("size", "kept"), [(8192, 2), (8193, 1)])
+def test_response_headers_have_eight_kibibytes(size, kept):
+    """Names and values together, to the character."""
+    headers = (("x-a", "1"), ("x-long", "y" * (size - 10)), ("x-b", "2"))
+    assert judged(Reply(200, headers)).attempt.response_headers == headers[:kept]
 
 
 @pytest.mark.parametrize(("size", "kept"), [(0, 0), (16_384, 16_384), (16_385, 16_384), (1_000_000, 16_384)])

@@ -60,7 +60,7 @@ def refusal(**fields):
 @pytest.mark.parametrize("profile", ["standard", "logto"])
 def test_an_ordinary_webhook_is_in_order(profile):
     """With nothing but a URL and events, and with everything that there is."""
-    check(profile=profile)
+    check(profile=profile, max_in_flight=1, rate_limit=(1, 0.001))
     check(
         profile=profile,
         name="Müller's hook 🪝",
@@ -102,7 +102,17 @@ def test_an_ordinary_webhook_is_in_order(profile):
         ),
         *(
             ("rate_limit", {"rate_limit": value}, r"(count, per), such as (10, 1.0) for ten a second")
-            for value in ((0, 1), (-1, 1), (1.5, 1), (True, 1), (2**70, 1), (1, 0), (1, -1), (1, 1e-4), (1, 367 * DAY))
+            for value in (
+                (0, 1),
+                (-1, 1),
+                (1.5, 1),
+                (True, 1),
+                (1_000_001, 1),
+                (1, 0),
+                (1, -1),
+                (1, 1e-4),
+                (1, 367 * DAY),
+            )
         ),
         ("metadata", {"metadata": {"at": START}}, "metadata.at: datetime; use .isoformat()"),
         ("metadata", {"metadata": {1: 2}}, "JSON keys are strings"),

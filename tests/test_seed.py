@@ -156,14 +156,15 @@ class TestCreateAWebhook:
     def test_a_receiver_that_works_before_it_answers_runs_into_the_timeout(self, world: World) -> None:
         """Over a real socket: no answer in time is a failed attempt, and is tried again."""
         kind = AsyncHttpxTransport if world.asynchronous else HttpxTransport
-        transport = world.plain(kind(targets=LOOPBACK, total_timeout=0.2))
+        transport = world.plain(kind(targets=LOOPBACK, total_timeout=0.3))
         with LoopbackServer() as receiver:
             world.register(url=receiver.url("/silent"))
             delivery = world.emit()
             world.worker(transport=transport.subject).run_once()
         (transport.aclose if world.asynchronous else transport.close)()
         entry = world.entry(delivery)
-        assert (entry.state, [one.reason for one in entry.attempts]) == ("pending", ["timeout"])
+        assert (entry.state, len(entry.attempts)) == ("pending", 1)
+        assert entry.attempts[0].reason.endswith("timeout")
 
     @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 404, 429, 500, 503])
     def test_any_other_answer_is_an_error(self, world: World, status: int) -> None:

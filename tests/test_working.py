@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookkit import Notice
+from hookkit import Notice, Reply
 from hookkit.profiles import BUILTIN
 from hookkit.testing import ManualClock
 from hookkit.testing.clock import START
-from hookkit.working import LANES, POLL_S, Chores, Settings, announce, pause_s, wait_s
+from hookkit.working import LANES, POLL_S, Chores, Settings, announce, is_sound, pause_s, wait_s
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 
@@ -102,6 +102,34 @@ def test_what_a_hosts_listener_raises_is_logged(caplog):
     assert caplog.records[-1].levelno == logging.ERROR
     with pytest.raises(KeyboardInterrupt):
         announce(Notice("recovered", "whk_1", "", START), ending)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(Reply(status) for status in (100, 101, 200, 204, 302, 404, 599, 999)),
+        *(Reply(None, reason=reason) for reason in ("", "timeout", "dns")),
+        Reply(200, (("x-a", "1"), ("x-\u00fc", "\u00fc")), b"\xff\0", truncated=True, reason="too_large", elapsed=2),
+    ],
+)
+def test_a_sound_reply(reply):
+    """Any status that HTTP has, or none; header text, body bytes."""
+    assert is_sound(reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(None, 200, "timeout", b"", object(), (200, (), b"")),
+        *(Reply(status) for status in (99, 1000, 0, -200, 200.0, "200", b"200")),
+        *(Reply(200, headers) for headers in ((("x-a", 1),), ((b"x-a", "1"),), (("x-a", "1"), ("x-b", None)))),
+        *(Reply(200, body=body) for body in ("text", None, bytearray(b"x"))),
+        *(Reply(None, reason=reason) for reason in (None, 5, "d\u00e9lai", "\ud800")),
+    ],
+)
+def test_a_reply_that_no_store_could_keep(reply):
+    """A host's own transport may return anything; what is no reply is known for it before it is stored."""
+    assert not is_sound(reply)
 
 
 @pytest.mark.parametrize(
