@@ -8,6 +8,8 @@ of ours ends with a traceback, and the input is kept.
 from __future__ import annotations
 
 import json
+import logging
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -172,16 +174,18 @@ def seeds(place: Path) -> None:
 
 
 def main() -> None:
-    """Fuzz the target that is named first, with the options that follow; ``--list`` names all of them."""
-    if sys.argv[1:] == ["--list"]:
-        sys.stdout.write("\n".join(TARGETS) + "\n")
+    """Fuzz the target that is named first, or ``all`` of them one by one, with the options that follow."""
+    name, *options = sys.argv[1:] or [""]
+    if name == "all":
+        for each in TARGETS:
+            subprocess.run([sys.executable, __file__, each, *options], check=True)
         return
-    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
-        raise SystemExit(f"name one of: {', '.join(TARGETS)}")
-    target = TARGETS[sys.argv[1]]
+    if name not in TARGETS:
+        raise SystemExit(f"name all, or one of: {', '.join(TARGETS)}")
+    logging.disable()  # every short key would be a line
     with tempfile.TemporaryDirectory() as corpus:
         seeds(Path(corpus))
-        atheris.Setup([sys.argv[0], *sys.argv[2:], corpus], target)
+        atheris.Setup([sys.argv[0], *options, corpus], TARGETS[name])
         atheris.Fuzz()
 
 
