@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookkit import HookkitError, InvalidKey, SigningKey, VerificationError, verify_signature
-from hookkit.keys import new_ed25519_pair
+from hookkit.keys import HmacKey, new_ed25519_pair
 from hookkit.schemes import STANDARD, SUPABASE, SVIX, StandardScheme
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -33,6 +33,13 @@ def outcome(headers, *, scheme=STANDARD, body=BODY, keys=KEY, now=NOW, tolerance
         return type(error), error.args
 
 
+def the_long_way(headers, *, scheme=STANDARD, body=BODY, keys=KEY, now=NOW, tolerance=None):
+    """Return what comes of it the long way alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StandardScheme, "quick", lambda *_: None)
+        return outcome(headers, scheme=scheme, body=body, keys=keys, now=now, tolerance=tolerance)
+
+
 def quick(headers, *, scheme=STANDARD, body=BODY, keys=KEYS, now=NOW, tolerance=None):
     return scheme.quick(body, headers, keys, now, tolerance)
 
@@ -44,7 +51,7 @@ def test_an_ordinary_request_goes_the_short_way(scheme, more):
     headers = {**more, **scheme.sign(BODY, [KEY], id="evt_1", at=AT)}
     for keys in ([KEY], [OTHER, KEY], [KEY, PUBLIC]):
         found = quick(headers, scheme=scheme, keys=[SigningKey(key) for key in keys])
-        assert found == outcome([*headers.items()], scheme=scheme, keys=keys)
+        assert found == the_long_way(headers, scheme=scheme, keys=keys)
         assert (found.id, found.timestamp, found.body, found.dedupe_key) == ("evt_1", AT, BODY, "evt_1")
 
 
@@ -90,7 +97,44 @@ def test_anything_unusual_goes_the_long_way(changed):
     """White space, other cases, bytes, lists, doubts of any kind: the short way says nothing, the long way decides."""
     headers = {**HEADERS, **changed}
     assert quick(headers) is None
-    assert outcome(headers) == outcome([*headers.items()] if "wsgi.version" not in headers else {**headers, "A": "x"})
+    assert outcome(headers) == the_long_way(headers)
+
+
+WALKED = {
+    "title case": lambda headers: {name.title(): value for name, value in headers.items()},
+    "pairs": lambda headers: [*headers.items()],
+    "pairs of bytes": lambda headers: [(name.encode(), value.encode()) for name, value in headers.items()],
+    "lists": lambda headers: {name.upper(): [value] for name, value in headers.items()},
+}
+
+
+@pytest.mark.parametrize("walked", WALKED.values(), ids=WALKED)
+def test_headers_in_another_form_go_the_short_way_after_the_walk(walked, monkeypatch):
+    """Once their names are in lower case and their values in order, an ordinary request is as ordinary as any."""
+    expected = the_long_way(HEADERS)
+    monkeypatch.setattr(StandardScheme, "_claim", lambda *_: pytest.fail("went the long way"))
+    assert outcome(walked({**COMMON, **HEADERS})) == outcome(HEADERS) == expected
+
+
+def test_a_wrong_signature_is_computed_twice_at_most(monkeypatch):
+    """Once on either way, in whatever form the headers come."""
+    count, sign, key = [], HmacKey.sign, SigningKey(KEY)
+    outcome(HEADERS, keys=key)  # parses it
+    monkeypatch.setattr(HmacKey, "sign", lambda *given: (count.append(1), sign(*given))[1])
+    wrong = {**HEADERS, "webhook-signature": GOOD[:-2] + "A="}
+    for form in (dict, *WALKED.values()):
+        count.clear()
+        assert outcome(form(wrong), keys=key)[1][0] == "bad_signature"
+        assert len(count) == 2
+
+
+def test_values_in_lists_are_one_each_or_go_the_long_way():
+    """Two of one name are a repeat, none is a missing header, and a list beside a text is no form we know."""
+    lists = {name: [value] for name, value in HEADERS.items()}
+    assert quick(lists).id == "evt_1"
+    for name in HEADERS:
+        for value in ([], [HEADERS[name]] * 2, [None], [[HEADERS[name]]], HEADERS[name], (HEADERS[name],)):
+            assert quick({**lists, name: value}) is None
 
 
 def test_without_a_header_nothing_is_quick():
@@ -116,7 +160,7 @@ def test_without_a_header_nothing_is_quick():
 def test_the_window_is_the_same(now, tolerance, inside):
     """Inclusive, both ways, the scheme's own unless another is given."""
     assert (quick(HEADERS, now=now, tolerance=tolerance) is not None) is inside
-    assert outcome(HEADERS, now=now, tolerance=tolerance) == outcome([*HEADERS.items()], now=now, tolerance=tolerance)
+    assert outcome(HEADERS, now=now, tolerance=tolerance) == the_long_way(HEADERS, now=now, tolerance=tolerance)
     narrow = attrs.evolve(STANDARD, tolerance=300 if tolerance is None else tolerance)
     assert (quick(HEADERS, scheme=narrow, now=now) is not None) is inside
 
@@ -160,10 +204,11 @@ values = (
     st.sampled_from([BODY, b"", BODY + b" "]),
 )
 def test_both_ways_come_to_the_same(changed, whole, scheme, keys, now, body):
-    """As a dict, which may go the short way, and as pairs, which never do: the same Verified, or the same error."""
+    """As a dict and as pairs, which may go the short way, and the long way alone: the same Verified, or error."""
     headers = {**HEADERS, **changed} if whole else changed
     arguments = {"scheme": scheme, "keys": keys, "now": now, "body": body}
-    assert outcome(headers, **arguments) == outcome([*headers.items()], **arguments)
+    assert outcome(headers, **arguments) == the_long_way(headers, **arguments)
+    assert outcome([*headers.items()], **arguments) == the_long_way(headers, **arguments)
 
 
 @given(st.integers(0, 46), st.characters(min_codepoint=0x20, max_codepoint=0x7E))

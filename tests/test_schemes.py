@@ -375,6 +375,10 @@ STRIPE_MAC = mac(b"%d." % SECONDS + BODY).hex()
         ("t={t},v1={MAC}", "bad_signature"),
         ("t={t},v1={mac}0", "bad_signature"),
         ("t={t},v1 ={mac}", "bad_signature"),
+        ("t={t},\u00a0v1={mac}", "bad_signature"),
+        ("t={t},\x0bv1={mac}", "bad_signature"),
+        ("\u00a0t={t},v1={mac}", "malformed_signature"),
+        ("t={t},Xv1={mac}", "bad_signature"),
         ("t={t}", "malformed_signature"),
         ("t={t},junk", "malformed_signature"),
         ("v1={mac}", "malformed_signature"),
@@ -410,6 +414,9 @@ def test_a_header_of_fields_is_read_strictly(value, expected):
         (COMMAS_LIKE, "x-sig", ",".join(["x"] * 16 + ["sha256={mac}"]), "too_large"),
         (SPACES_LIKE, "x-sig", "bad  \t{mac}", "ok"),
         (SPACES_LIKE, "x-sig", "bad,{mac}", "bad_signature"),
+        (SPACES_LIKE, "x-sig", "bad\t{mac}", "ok"),
+        (SPACES_LIKE, "x-sig", "bad\u00a0{mac}", "bad_signature"),
+        (SPACES_LIKE, "x-sig", "bad\n{mac}", "bad_signature"),
         (SHOPIFY_LIKE, "x-hmac", "{b64}", "ok"),
         (SHOPIFY_LIKE, "x-hmac", "{b64},", "bad_signature"),
         (SHOPIFY_LIKE, "x-hmac", "{mac}", "bad_signature"),
@@ -462,6 +469,12 @@ def test_a_timestamp_in_the_body_is_read_strictly_and_only_from_a_proven_body(bo
     assert reason(LINEAR_LIKE, sign(LINEAR_LIKE, body), body, keys=[OTHER]) == "bad_signature"
 
 
+def test_a_timestamp_is_found_in_a_body_of_any_size():
+    """As large as the receiver takes it."""
+    body = body_of(LINEAR_LIKE)[:-1] + b',"x":"%s"}' % (b"x" * 1_048_576)
+    assert verify(LINEAR_LIKE, sign(LINEAR_LIKE, body), body, max_body_bytes=2_000_000).timestamp == AT
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"), [({"url": URL + "x"}, "bad_signature"), ({"url": "\udcff"}, "bad_signature")]
 )
@@ -483,6 +496,12 @@ def test_what_a_scheme_signs_must_be_given():
         sign(APPWRITE_LIKE, url=None)
 
 
+def test_a_request_is_a_post_unless_another_method_is_given():
+    """Signing without a method signs ``POST``."""
+    headers = COLON_LIKE.sign(BODY, [KEY], id=ID, at=AT)
+    assert headers == sign(COLON_LIKE, method="POST") != sign(COLON_LIKE, method="PUT")
+
+
 def test_an_id_cannot_move_the_seam_to_what_is_signed_beside_it():
     """``a:1`` and ``1:…`` would be the same bytes as ``a`` and ``1:1:…``."""
     scheme = HmacScheme("ids", "x-sig", signed="{id}:{body}", id_header="x-id")
@@ -494,12 +513,33 @@ def test_an_id_cannot_move_the_seam_to_what_is_signed_beside_it():
     assert reason(last, {**headers, "x-id": "b:a"}, b"rest") == "invalid_id"
 
 
+def test_each_side_of_an_id_has_a_seam():
+    """What joins it to the field before it, and what joins it to the field after it; other literals are no matter."""
+    scheme = HmacScheme(
+        "ids", "x-sig", signed="v0{method}|{timestamp}:{id}--{body}", id_header="x-id", timestamp_header="x-time"
+    )
+    assert sign(scheme, id="v0|X")["x-sig"] == mac(f"v0POST|{SECONDS}:v0|X--".encode() + BODY).hex()
+    for id in ("a:b", "a-b", ":", "-"):
+        with pytest.raises(ValueError, match="joins"):
+            sign(scheme, id=id)
+        assert reason(scheme, {**sign(scheme), "x-id": id}) == "invalid_id"
+
+
+def test_a_timestamp_may_stand_beside_a_header_of_fields():
+    """The signature in a field, the time in a header of its own."""
+    scheme = HmacScheme("both", "x-sig", signed="{timestamp}.{body}", signature_field="v1", timestamp_header="x-time")
+    headers = {"x-sig": f"v1={mac(b'%d.' % SECONDS + BODY).hex()}", "x-time": str(SECONDS)}
+    assert sign(scheme) == headers
+    assert verify(scheme, headers).timestamp == AT
+    assert reason(scheme, {**headers, "x-time": str(SECONDS + 1)}) == "bad_signature"
+
+
 def test_fixed_text_at_either_end_restricts_no_id():
     """Only what stands between two variable parts is a seam."""
     scheme = HmacScheme("ids", "x-sig", signed="v0:{id}-{body}", id_header="x-id")
-    assert verify(scheme, sign(scheme, id="v0:1"), BODY).id == "v0:1"
+    assert verify(scheme, sign(scheme, id="v0:X"), BODY).id == "v0:X"
     last = HmacScheme("ids", "x-sig", signed="{body}-{id}:end", id_header="x-id")
-    assert verify(last, sign(last, id=":end"), BODY).id == ":end"
+    assert verify(last, sign(last, id="X:end"), BODY).id == "X:end"
     braces = HmacScheme("ids", "x-sig", signed="{{{id}}}{body}{{}}", id_header="x-id")
     assert sign(braces, id="a")["x-sig"] == mac(b"{a}" + BODY + b"{}").hex()
     with pytest.raises(ValueError, match="id"):
@@ -589,7 +629,8 @@ def test_one_key_serves_several_schemes():
     """What each of them makes of it is kept apart."""
     key = SigningKey(KEY)
     for scheme in (STANDARD, LOGTO, SHOPIFY_LIKE, APPWRITE_LIKE, STANDARD):
-        assert verify(scheme, sign(scheme, keys=[key]), keys=[key]).body == BODY
+        assert sign(scheme, keys=[key]) == sign(scheme, keys=[KEY])
+        assert verify(scheme, sign(scheme, keys=[KEY]), keys=[key]).body == BODY
 
 
 # --- A scheme of one's own --------------------------------------------------------------------------------------------
@@ -607,7 +648,7 @@ class Reversed(Scheme):
 
     def _claim(self, values, body, method, url):
         signatures = [header_text(text) for text in values[0].split(";")]
-        return None, values[0].partition("?")[2] or None, "s", [body[::-1]], signatures
+        return None, values[0].partition("?")[2] or None, [body[::-1]], signatures
 
 
 def test_a_scheme_of_ones_own_cannot_forget_the_checks():

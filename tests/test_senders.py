@@ -395,6 +395,11 @@ def test_a_token_that_no_header_can_hold_is_an_invalid_key(key):
             attempt()
 
 
+def test_the_longest_token_is_the_longest_header():
+    """4,096 characters are signed and verified."""
+    assert verify(AUTH0, sign(AUTH0, key="t" * 4096), keys="t" * 4096).body == BODY
+
+
 def test_the_hint_for_a_wrong_token_shows_neither():
     """It says where to look."""
     with pytest.raises(VerificationError, match="whole value") as caught:
@@ -500,6 +505,14 @@ def test_a_digest_stands_in_the_url_once_and_in_one_spelling(query):
         sign(TWILIO, url=url)
 
 
+def test_a_form_is_not_looked_at_where_there_is_a_digest():
+    """Even a wrong or a malformed digest says what the signature covers: the URL, and not the form."""
+    for query in ("bodySHA256=x", "bodySHA256=x=y", "bodySHA256=&a=b"):
+        url = f"https://a.example/?{query}"
+        headers = {"x-twilio-signature": b64(mac(url.encode(), digest="sha1"))}
+        assert reason(TWILIO, headers, FORM, url=url) == "bad_digest"
+
+
 @pytest.mark.parametrize(
     "url",
     ["https://a.example/&bodySHA256={}", "https://a.example/#?bodySHA256={}", "https://a.example/?xbodySHA256={}"],
@@ -562,3 +575,5 @@ def test_a_receiver_loads_its_own_sender_only():
     subprocess.run([sys.executable, "-c", LOADED], check=True)
     with pytest.raises(AttributeError, match="no attribute 'NOBODY'"):
         schemes.NOBODY  # noqa: B018
+    for name in set(schemes.__all__) - {"Scheme", "StandardScheme"}:
+        assert schemes.__getattr__(name) is getattr(schemes, name) is vars(schemes)[name]

@@ -37,6 +37,7 @@ def test_a_key_shows_its_text_only_when_asked():
     assert copy.deepcopy(key) == copy.copy(key) == key
     assert copy.deepcopy(key._value) is copy.copy(key._value) is key._value
     assert attrs.evolve(key, expires_at=NOW).value == KEY
+    assert repr(key) == "SigningKey(_value='***', created_at=None, expires_at=None)"
 
 
 def test_keys_are_equal_by_text_and_times():
@@ -47,6 +48,8 @@ def test_keys_are_equal_by_text_and_times():
     assert SigningKey(KEY) != SigningKey(KEY, expires_at=NOW)
     assert SigningKey(KEY) != KEY
     assert SigningKey(KEY)._value != KEY
+    assert hash(SigningKey(KEY)) != hash(SigningKey("other"))
+    assert SigningKey("\udcff") == SigningKey("\udcff") != SigningKey("\udcfe")
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u3000"])
@@ -221,6 +224,14 @@ def test_an_event_comes_back_from_a_standard_body(name, data, at):
     """What STANDARD wrote, ``event()`` reads, with the id that was verified."""
     sent = Event(name, data, id="evt_1", occurred_at=at)
     assert verified(STANDARD.encode(sent, endpoint_id="whk_1")).event() == sent
+
+
+@pytest.mark.parametrize("encode", [STANDARD.encode, LOGTO.encode])
+def test_an_event_has_the_id_that_was_verified_or_none(encode):
+    """Whichever format the body has, the id is the request's, not the body's."""
+    body = encode(Event("user.created", None, id="evt_0", occurred_at=NOW), endpoint_id="whk_1")
+    assert verified(body, id="evt_1").event().id == "evt_1"
+    assert verified(body, id=None).event().id == ""
 
 
 @given(event_types, json_values(), times, contexts)

@@ -267,9 +267,11 @@ def test_a_key_of_24_bytes_is_not_short(caplog):
 
 def test_the_memory_of_short_keys_is_bounded():
     """A process that sees ever new keys does not grow for it."""
+    sizes = []
     for number in range(3000):
         standard_key(base64.b64encode(number.to_bytes(4, "big")).decode())
-    assert len(keys._reported) <= 1024
+        sizes.append(len(keys._reported))
+    assert sizes == [number % 1024 + 1 for number in range(3000)]
 
 
 # --- New keys ---------------------------------------------------------------------------------------------------------
@@ -300,6 +302,17 @@ def test_a_logto_key_is_a_function_of_its_randomness(drawn):
     assert key == new_logto_key(lambda count: drawn[:count])
     assert len(key) == 32
     assert set(key) <= set(string.ascii_letters + string.digits)
+
+
+def test_a_logto_key_is_the_number_that_was_drawn_in_base_62():
+    """Its last 32 digits, the lowest first: no bit of them is used twice."""
+    drawn = bytes(range(1, 65))
+    number, letters = int.from_bytes(drawn, "big"), string.digits + string.ascii_uppercase + string.ascii_lowercase
+    expected = ""
+    for _ in range(32):
+        number, digit = divmod(number, 62)
+        expected += letters[digit]
+    assert new_logto_key(lambda count: drawn[:count]) == expected
 
 
 @given(st.binary(min_size=32, max_size=32))

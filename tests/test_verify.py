@@ -185,6 +185,7 @@ def test_only_what_came_as_a_header_counts_in_an_environ():
     assert verify([*HEADERS.items(), ("wsgi.version", "(1, 0)"), ("HTTP_WEBHOOK_ID", "x")]).id == ID
     assert verify([*RAW, (b"wsgi.version", b"(1, 0)")]).id == ID
     assert verify([*HEADERS.items(), (b"wsgi.version", (1, 0))]).id == ID
+    assert verify({**ENVIRON, 5: "x", b"HTTP_X": "y", None: None}).id == ID
 
 
 @pytest.mark.parametrize(
@@ -474,6 +475,7 @@ def test_a_timestamp_has_one_spelling(text):
         ({"webhook-id": [ID, "x" * 4097]}, "too_large"),
         ({"webhook-signature": " " * 4097}, "too_large"),
         ({"webhook-id": "", "webhook-timestamp": "x"}, "missing_header"),
+        ({"webhook-id": "", "webhook-signature": "x" * 4096}, "missing_header"),
         ({"webhook-id": "a.b", "webhook-timestamp": "x"}, "invalid_id"),
         ({"webhook-signature": f"{GOOD}{' ' * (4096 - len(GOOD))}"}, "ok"),
     ],

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal, Protocol, final
+from typing import Final, Literal, Protocol, final
 
 import attrs
 
@@ -23,6 +23,7 @@ from hookkit.signing import SigningKey, Verified
 __all__ = [
     "MAX_HEADER_CHARS",
     "MAX_SIGNATURES",
+    "NO_MATCH",
     "Claim",
     "Reader",
     "Scheme",
@@ -36,6 +37,7 @@ __all__ = [
     "raw_body",
     "read_stamp",
     "request_part",
+    "since_epoch",
     "unix_time",
 ]
 
@@ -52,15 +54,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Unit = Literal["s", "ms"]
 
-Claim = tuple[str | None, str | None, Unit, Sequence[bytes], Sequence[bytes]]
+Claim = tuple[str | None, str | None, Sequence[bytes], Sequence[bytes]]
 """What a request says of itself. Nothing in it is proven before a key has accepted a signature.
 
 1. The event's id, if the signature covers one.
 2. The text of the timestamp, if the signature covers one that is not in the body.
-3. What the timestamp counts.
-4. The signed bytes, in parts.
-5. The texts of the signatures. Those of no known form count, too. (A plain tuple: this is the hottest path.)
+3. The signed bytes, in parts.
+4. The texts of the signatures. Those of no known form count, too. (A plain tuple: this is the hottest path.)
 """
+
+
+NO_MATCH: Final = (
+    "no key matches: is the body the raw bytes as they arrived, not parsed and serialised again, "
+    "and is the key this endpoint's own?"
+)
+"""What to look at when a signature was not accepted, and nothing more can be said of it."""
 
 
 class Reader(Protocol):
@@ -125,20 +133,25 @@ class Scheme(abc.ABC):
         """
         readers = self._readers(keys)
         values = _values(headers, self._names(headers))
-        event_id, stamp, unit, message, signatures = self._claim(values, body, method, url)
+        event_id, stamp, message, signatures = self._claim(values, body, method, url)
         if event_id is not None and not is_id(event_id):
             raise bad_id()
-        at = None if stamp is None else read_stamp(stamp, unit)
+        at = None if stamp is None else read_stamp(stamp, self._unit)
         if len(signatures) > MAX_SIGNATURES:
             raise VerificationError("too_large", f"more than {MAX_SIGNATURES} signatures")
         if not any(reader.accepts(message, signatures) for reader in readers):
             raise VerificationError("bad_signature", self._hint(signatures, readers, keys))
         proven = self._proven(body, url)
         if proven is not None:
-            at = read_stamp(proven, unit)
+            at = read_stamp(proven, self._unit)
         signed_at = None if at is None else _within(at, now, self.tolerance if tolerance is None else tolerance)
         # An id that the signature does not cover could be renewed by whoever replays the request; the body could not.
         return Verified(event_id, signed_at, body, event_id or hashlib.sha256(body).hexdigest())
+
+    @property
+    def _unit(self) -> Unit:
+        """What a timestamp counts."""
+        return "s"
 
     def _readers(self, keys: Sequence[SigningKey]) -> Sequence[Reader]:
         """Return the keys in the form that verifies."""
@@ -150,10 +163,7 @@ class Scheme(abc.ABC):
 
     def _hint(self, signatures: Sequence[bytes], readers: Sequence[Reader], keys: Sequence[SigningKey]) -> str:
         """Return what to look at when no signature was accepted."""
-        return (
-            "no key matches: is the body the raw bytes as they arrived, not parsed and serialised again, "
-            "and is the key this endpoint's own?"
-        )
+        return NO_MATCH
 
     @abc.abstractmethod
     def _reader(self, key: SigningKey) -> Reader:
@@ -252,6 +262,23 @@ def check_id(value: str) -> str:
     return value
 
 
+def since_epoch(at: datetime) -> timedelta:
+    """Return how long after the beginning of 1970 an attempt is.
+
+    Raises:
+        ValueError: The time is naive, or before 1970.
+    """
+    try:
+        since = at - _EPOCH
+    except TypeError:
+        if not isinstance(at, datetime):
+            raise
+        raise ValueError("at: a naive datetime; use an aware one, such as datetime.now(UTC)") from None
+    if since.days < 0:
+        raise ValueError("at: before 1970; no receiver would accept it")
+    return since
+
+
 def unix_time(at: datetime, unit: Unit) -> str:
     """Return an attempt's time as the text of a timestamp.
 
@@ -262,22 +289,16 @@ def unix_time(at: datetime, unit: Unit) -> str:
     Raises:
         ValueError: It is naive, or before 1970.
     """
-    if at.tzinfo is not UTC and at.utcoffset() is None:
-        raise ValueError("at: a naive datetime; use an aware one, such as datetime.now(UTC)")
-    since = at - _EPOCH
+    since = since_epoch(at)
     count = since.days * 86_400 + since.seconds  # whole numbers: a float would round far away from now
-    if unit == "ms":
-        count = count * 1000 + since.microseconds // 1000
-    if count < 0:
-        raise ValueError("at: before 1970; no receiver would accept it")
-    return str(count)
+    return str(count) if unit == "s" else str(count * 1000 + since.microseconds // 1000)
 
 
 def raw_body(body: bytes) -> bytes:
     """Return the body that is to be signed, or raise TypeError if it is not bytes."""
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise TypeError(f"body: {type(body).__name__}; sign the very bytes that will be sent")
-    return body if type(body) is bytes else bytes(body)
+    return bytes(body)  # which is the same object if it was bytes
 
 
 # --- Reading and writing headers --------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import attrs
 from attrs.validators import in_
 
 from hookkit.checks import (
+    NO_MATCH,
     Claim,
     Reader,
     Scheme,
@@ -53,7 +54,7 @@ def text_key(text: str, scheme: str, prefix: str = "") -> bytes:
         raise InvalidKey(f"an Ed25519 key is no HMAC key; {scheme} takes the secret text that the sender shows")
     if _SURROGATE.search(text):  # the codec's own error would hold the key
         raise InvalidKey("the signing key holds a lone surrogate; read its setting as UTF-8")
-    secret = text.removeprefix(prefix).encode("utf-8")
+    secret = text.removeprefix(prefix).encode()
     if not secret:
         raise InvalidKey(f"the signing key is empty after {prefix}; is its setting cut off?")
     return secret
@@ -171,7 +172,7 @@ class HmacScheme(Scheme):
         headers = {} if self.id_header is None else {self.id_header: check_id(id)}
         if not self._template.seams.isdisjoint(id):
             raise ValueError(f"id: {self.name} joins it with a character that it holds")
-        signature = key.sign(self._message(raw_body(body), id, stamp, method, url)).decode("ascii")
+        signature = key.sign(self._message(raw_body(body), id, stamp, method, url)).decode()
         if self.timestamp_header is not None:
             headers[self.timestamp_header] = stamp
         if self.timestamp_field is not None:
@@ -190,6 +191,10 @@ class HmacScheme(Scheme):
     def _key(self, text: str) -> HmacKey:
         secret = text_key(text, self.name, self.key_prefix)
         return HmacKey(secret, digest=self.digest, encoding=self.encoding, prefix=self._mark)
+
+    @property
+    def _unit(self) -> Unit:
+        return self.timestamp_unit
 
     def _names(self, headers: Mapping[str, Sequence[str]]) -> Sequence[str]:
         names = [self.header]
@@ -210,7 +215,7 @@ class HmacScheme(Scheme):
         else:
             signatures = self._items(text) if self.separator else [text]
         message = self._message(body, event_id, stamp, method, url)
-        return event_id, stamp, self.timestamp_unit, message, [header_text(signature) for signature in signatures]
+        return event_id, stamp, message, [header_text(signature) for signature in signatures]
 
     def _read_fields(self, text: str, stamp: str | None) -> tuple[str | None, list[str]]:
         """Return the timestamp, and what else there is, of a header that is written as ``t=…,v1=…``."""
@@ -228,7 +233,7 @@ class HmacScheme(Scheme):
         return stamp, others
 
     def _items(self, text: str) -> list[str]:
-        mark = (self.separator or ",").strip(" \t")
+        mark = (self.separator or ",").strip()
         items = text.split(mark) if mark else text.replace("\t", " ").split(" ")
         return [trimmed for item in items if (trimmed := item.strip(" \t"))]
 
@@ -262,4 +267,4 @@ class HmacScheme(Scheme):
     def _hint(self, signatures: Sequence[bytes], readers: Sequence[Reader], keys: Sequence[SigningKey]) -> str:
         if any(key.value != key.value.strip() for key in keys):
             return "no key matches, and one has white space around it, which counts: take it away where the key is set"
-        return super()._hint(signatures, readers, keys)
+        return NO_MATCH

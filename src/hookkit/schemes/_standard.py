@@ -11,6 +11,7 @@ import attrs
 from attrs.validators import in_, min_len, optional
 
 from hookkit.checks import (
+    NO_MATCH,
     Claim,
     Reader,
     Scheme,
@@ -101,10 +102,10 @@ class StandardScheme(Scheme):
             ValueError: An id or a time that would not verify.
         """
         stamp = unix_time(at, "s")
-        message = f"{check_id(id)}.{stamp}.".encode(), raw_body(body)
-        text = ""
-        for key in self._apart(signing_keys(keys, at)):
-            signature = _signer(key).sign(message).decode("ascii")
+        message = f"{check_id(id)}.{stamp}.".encode(), body if type(body) is bytes else raw_body(body)
+        live, text = signing_keys(keys, at), ""
+        for key in live if self.key_separator is None else self._apart(live):
+            signature = _signer(key).sign(message).decode()
             text = f"{text}{self.separator}{signature}" if text else signature
         id_name, stamp_name, signature_name = self._sets[0]
         return {id_name: id, stamp_name: stamp, signature_name: text}
@@ -125,7 +126,7 @@ class StandardScheme(Scheme):
 
         Args:
             body: The raw body.
-            headers: The host's own dict, whatever it holds.
+            headers: The host's own dict, whatever it holds; or every value of each name, as :meth:`verify` takes them.
             keys: 1 to 16 keys, none of them expired.
             now: The time in whole unix seconds.
             tolerance: How far the timestamp may lie from `now`, either way; None: the scheme's own.
@@ -141,6 +142,10 @@ class StandardScheme(Scheme):
             return None
         id_name, stamp_name, signature_name = self._sets[0]
         event_id, stamp, text = headers.get(id_name), headers.get(stamp_name), headers.get(signature_name)
+        if isinstance(event_id, list) and isinstance(stamp, list) and isinstance(text, list):
+            if not len(event_id) == len(stamp) == len(text) == 1:
+                return None
+            event_id, stamp, text = event_id[0], stamp[0], text[0]
         if type(event_id) is not str or type(stamp) is not str or type(text) is not str or not is_id(event_id):
             return None
         if len(text) != _V1_CHARS or text[:3] != "v1," or not text.isascii():
@@ -185,11 +190,11 @@ class StandardScheme(Scheme):
 
     def _claim(self, values: Sequence[str], body: bytes, method: str | None, url: str | None) -> Claim:
         event_id, stamp, signatures = values
-        return event_id, stamp, "s", (header_text(f"{event_id}.{stamp}."), body), _tokens(header_text(signatures))
+        return event_id, stamp, (header_text(f"{event_id}.{stamp}."), body), _tokens(header_text(signatures))
 
     def _hint(self, signatures: Sequence[bytes], readers: Sequence[Reader], keys: Sequence[SigningKey]) -> str:
         if any(signature.startswith(reader.prefix) for reader in readers for signature in signatures):
-            return super()._hint(signatures, readers, keys)
+            return NO_MATCH
         if any(signature.startswith(b"v1a,") for signature in signatures):
             return "it is signed with Ed25519 (v1a) only: give the sender's whpk_ key"
         if any(signature.startswith(b"v1,") for signature in signatures):

@@ -43,14 +43,14 @@ def read_template(signed: str) -> Template:
             parts.append((before, field))
             before = ""
         else:
-            before += text[0] if text in {"{{", "}}"} else text
+            before += text.replace("{{", "{").replace("}}", "}")
     if end != len(signed):
         raise ValueError(f"signed: {signed!r} holds a field other than {', '.join(sorted(_FIELDS))}")
     parts.append((before, ""))
     fields = [field for _, field in parts if field]
     if len(set(fields)) != len(fields):
         raise ValueError(f"signed: {signed!r} holds a field twice")
-    encoded = tuple((literal.encode("utf-8"), field) for literal, field in parts)
+    encoded = tuple((literal.encode(), field) for literal, field in parts)
     return Template(encoded, frozenset(fields), _id_seams(signed, parts))
 
 

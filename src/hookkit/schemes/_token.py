@@ -9,7 +9,7 @@ from typing import final
 
 import attrs
 
-from hookkit.checks import MAX_HEADER_CHARS, Claim, Reader, Scheme, header_name, header_text, raw_body, unix_time
+from hookkit.checks import MAX_HEADER_CHARS, Claim, Reader, Scheme, header_name, header_text, raw_body, since_epoch
 from hookkit.errors import InvalidKey
 from hookkit.keys import same
 from hookkit.signing import SigningKey, signing_keys
@@ -67,8 +67,8 @@ class TokenScheme(Scheme):
             InvalidKey: No key is left, or it cannot be a header's value.
         """
         raw_body(body)
-        unix_time(at, "s")  # so that a mistake shows here as it does in every other scheme
-        return {self.header: self._reader(signing_keys(keys, at)[0]).prefix.decode("ascii")}
+        since_epoch(at)  # not sent, but a mistake shows here as it does in every other scheme
+        return {self.header: self._reader(signing_keys(keys, at)[0]).prefix.decode()}
 
     def _reader(self, key: SigningKey) -> Reader:
         return key.parsed("token", _Token)
@@ -77,7 +77,7 @@ class TokenScheme(Scheme):
         return (self.header,)
 
     def _claim(self, values: Sequence[str], body: bytes, method: str | None, url: str | None) -> Claim:
-        return None, None, "s", (), [header_text(value) for value in values]
+        return None, None, (), [header_text(value) for value in values]
 
     def _hint(self, signatures: Sequence[bytes], readers: Sequence[Reader], keys: Sequence[SigningKey]) -> str:
         return f"{self.header} holds another token; the key is the whole value, with 'Bearer ' if the sender sends that"
@@ -95,7 +95,7 @@ class _Token:
                 "a token is printable ASCII without white space around it, as a header's value has to be: "
                 "look for a line break where it is set"
             )
-        self.prefix: bytes = text.encode("ascii")
+        self.prefix: bytes = text.encode()
 
     def accepts(self, message: Sequence[bytes], signatures: Sequence[bytes]) -> bool:
         """Return whether one of these is the token, comparing in constant time."""

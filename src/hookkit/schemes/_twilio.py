@@ -10,7 +10,7 @@ from typing import final
 
 import attrs
 
-from hookkit.checks import Claim, Reader, Scheme, header_text, raw_body, request_part, unix_time
+from hookkit.checks import Claim, Reader, Scheme, header_text, raw_body, request_part, since_epoch
 from hookkit.errors import VerificationError
 from hookkit.keys import HmacKey
 from hookkit.schemes._hmac import text_key
@@ -68,29 +68,29 @@ class TwilioScheme(Scheme):
             InvalidKey: No key is left, or it cannot be used.
             ValueError: There is no URL, or the signature would not cover the body.
         """
-        key = signing_keys(keys, at)[0].parsed("twilio", _key)
-        unix_time(at, "s")  # so that a mistake shows here as it does in every other scheme
-        called = request_part("twilio", "url", url)
+        key = _parsed(signing_keys(keys, at)[0])
+        since_epoch(at)  # not sent, but a mistake shows here as it does in every other scheme
+        called = _called(url)
         try:
             fields = _fields(raw_body(body), called)
             _check_digest(body, called)
         except VerificationError as error:
-            raise ValueError(f"{error.hint}; add it to the URL, the lower-case hex SHA-256 of the body") from None
-        return {_HEADER: key.sign((called, fields)).decode("ascii")}
+            raise ValueError(f"{error.hint}; it is the lower-case hex SHA-256 of the body") from None
+        return {_HEADER: key.sign((called, fields)).decode()}
 
     def _reader(self, key: SigningKey) -> Reader:
-        return _AnyUrl(key.parsed("twilio", _key))
+        return _AnyUrl(_parsed(key))
 
     def _names(self, headers: Mapping[str, Sequence[str]]) -> Sequence[str]:
         return (_HEADER,)
 
     def _claim(self, values: Sequence[str], body: bytes, method: str | None, url: str | None) -> Claim:
-        called = request_part("twilio", "url", url)
+        called = _called(url)
         message = (_fields(body, called), *_with_and_without_port(called))
-        return None, None, "s", message, [header_text(value) for value in values]
+        return None, None, message, [header_text(value) for value in values]
 
     def _proven(self, body: bytes, url: str | None) -> str | None:
-        _check_digest(body, request_part("twilio", "url", url))
+        _check_digest(body, _called(url))
         return None
 
 
@@ -110,8 +110,16 @@ class _AnyUrl:
         return any(self._key.accepts((url, fields), signatures) for url in urls)
 
 
+def _parsed(key: SigningKey) -> HmacKey:
+    return key.parsed("twilio", _key)
+
+
 def _key(text: str) -> HmacKey:
     return HmacKey(text_key(text, "twilio"), digest="sha1")
+
+
+def _called(url: str | None) -> bytes:
+    return request_part("twilio", "url", url)
 
 
 def _with_and_without_port(url: bytes) -> Sequence[bytes]:
@@ -142,12 +150,12 @@ def _fields(body: bytes, url: bytes) -> bytes:
         raise VerificationError(
             "bad_digest", f"the body is no form of at most {_MAX_FIELDS} fields, and the URL holds no bodySHA256"
         ) from None
-    return "".join([name + value for name, value in sorted(set(pairs))]).encode("utf-8")
+    return "".join([name + value for name, value in sorted(set(pairs))]).encode()
 
 
 def _check_digest(body: bytes, url: bytes) -> None:
     digests = _digests(url)
-    if digests and digests != [hashlib.sha256(body).hexdigest().encode("ascii")]:
+    if digests and digests != [hashlib.sha256(body).hexdigest().encode()]:
         raise VerificationError("bad_digest", "the URL's bodySHA256 is not the body's")
 
 
