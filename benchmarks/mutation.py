@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROJECT = HERE.parent
 ROOMS = ["keys", "signing", "checks", "verify", "schemes/*"]
-TESTS = "schemes senders quick verify signing signing_keys signature_vectors crypto_vectors".split()
+TESTS = "schemes messages senders quick verify signing signing_keys signature_vectors crypto_vectors".split()
 # Tests that start an interpreter of their own, which would not see the mutant, or that read the source itself.
 NOT_THESE = "loads or under_bb or documentation_runs or says_where_it_comes_from"
 SELECTED = [*(f"tests/test_{name}.py" for name in TESTS), "-k", f"not ({NOT_THESE})"]
