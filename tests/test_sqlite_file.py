@@ -211,6 +211,26 @@ def test_processes_that_start_at_once_make_the_schema_once(path: Path) -> None:
         assert connection.execute("SELECT version FROM hookkit_schema").fetchall() == [(1,)]
 
 
+def test_a_new_file_that_another_is_writing_to_is_waited_for(path: Path) -> None:
+    """Another process may be making its tables in it: changing the mode waits, which SQLite by itself does not."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE theirs (id)")
+        committing = threading.Timer(0.1, other.execute, ["COMMIT"])
+        committing.start()
+        SQLiteStore(path).close()
+        committing.join()
+
+
+def test_a_new_file_that_stays_locked_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the time that every statement waits for a lock."""
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_S", 0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            SQLiteStore(path)
+
+
 def test_threads_that_start_at_once_make_the_schema_once(path: Path) -> None:
     """Likewise."""
     barrier, outcomes = threading.Barrier(8), []

@@ -124,13 +124,25 @@ class Server:
     def _handle(self, sock: socket.socket) -> None:
         try:
             if self.tls is not None:
-                sock = self.tls.wrap_socket(sock, server_side=True)
+                sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 self._sockets.append(sock)
+                self._shake_hands(sock)
             self.handler(Peer(sock, self))
         except OSError:
             self.gone.set()
         finally:
             sock.close()
+
+    def _shake_hands(self, sock: ssl.SSLSocket) -> None:
+        try:
+            sock.do_handshake()
+        except OSError:
+            # Closed with something unread, a connection is reset, and the alert that says why may be lost with it.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_WR)
+                while socket.socket.recv(sock, 65536):
+                    pass
+            raise
 
     def close(self) -> None:
         """Stop, and wait until nothing is left of it."""

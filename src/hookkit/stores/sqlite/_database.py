@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 Synchronous = Literal["FULL", "NORMAL"]
 BUSY_TIMEOUT_S: Final = 10.0
+_PAUSE_S: Final = 0.01
 OLDEST: Final = (3, 38)
 """Since when SQLite has all that is used here: RETURNING (3.35), unixepoch() (3.38)."""
 
@@ -214,11 +216,7 @@ class Database:
             self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            if mode != "wal":
-                raise StoreError(
-                    f"SQLite: {self.path} cannot use WAL (it stays in {mode} mode); is it on a network share?"
-                )
+            _use_wal(connection, self.path)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         except BaseException:
             connection.close()
@@ -268,6 +266,23 @@ class Database:
         if found is None:
             return 0
         return int(connection.execute(f"SELECT coalesce(max(version), 0) FROM {table}").fetchone()[0])  # noqa: S608 - our own name
+
+
+def _use_wal(connection: Connection, path: Path) -> None:
+    """Put the file into WAL mode, in which it then stays."""
+    # What changes the mode does not wait for others, as all other statements do: SQLite refuses at once, lest two of
+    # them wait for each other. Several processes that open a new file at the same moment come to this.
+    end = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE_S)
+    if mode != "wal":
+        raise StoreError(f"SQLite: {path} cannot use WAL (it stays in {mode} mode); is it on a network share?")
 
 
 def _statements(package: str, number: int) -> Iterator[str]:
