@@ -182,6 +182,8 @@ def test_signing_needs_bytes_and_an_aware_time(scheme):
     """Text would be signed as other bytes than are sent, a naive time as another instant."""
     with pytest.raises(TypeError, match="str"):
         sign(scheme, body="text")
+    with pytest.raises(TypeError, match="at: int; give an aware datetime"):
+        sign(scheme, body_of(scheme), at=SECONDS)
     with pytest.raises(ValueError, match="naive"):
         sign(scheme, body_of(scheme), at=datetime(2026, 1, 1))  # noqa: DTZ001
     with pytest.raises(ValueError, match="1970"):

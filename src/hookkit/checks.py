@@ -266,13 +266,14 @@ def since_epoch(at: datetime) -> timedelta:
     """Return how long after the beginning of 1970 an attempt is.
 
     Raises:
+        TypeError: It is no datetime.
         ValueError: The time is naive, or before 1970.
     """
     try:
         since = at - _EPOCH
     except TypeError:
         if not isinstance(at, datetime):
-            raise
+            raise TypeError(f"at: {type(at).__name__}; give an aware datetime") from None
         raise ValueError("at: a naive datetime; use an aware one, such as datetime.now(UTC)") from None
     if since.days < 0:
         raise ValueError("at: before 1970; no receiver would accept it")
