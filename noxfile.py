@@ -20,7 +20,7 @@ FLOORS = runpy.run_path(str(HERE / "tests" / "floors.py"))
 
 # An interpreter that is not on this machine is not fetched.
 ENV = {"UV_PYTHON_DOWNLOADS": "never"}
-PLAIN = ["-m", "not frameworks and not interop"]
+PLAIN = ["-m", "not frameworks and not hostile and not interop and not services and not simulation"]
 
 
 def group(name: str) -> list[str]:
@@ -29,7 +29,7 @@ def group(name: str) -> list[str]:
 
 
 def run_tests(session: nox.Session, *install: str) -> None:
-    """Install hookkit as given, and run the tests that need neither Node nor a web framework."""
+    """Install hookkit as given, and run the tests that need neither Node nor a web framework, nor much time."""
     session.install(*install, *group("test"), env=ENV)
     session.run("python", "-m", "pytest", *PLAIN, *session.posargs)
 
@@ -90,7 +90,7 @@ def wheel(session: nox.Session) -> None:
     shutil.rmtree(unpacked / "src")
     session.install(str(built), *group("test"), env=ENV)
     session.chdir(unpacked)
-    session.run("python", "-m", "pytest", "-m", "not frameworks and not interop and not httpx2", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", f"{PLAIN[1]} and not httpx2", *session.posargs)
 
 
 def run_frameworks(session: nox.Session) -> None:
@@ -114,6 +114,22 @@ def frameworks_on_3_13(session: nox.Session) -> None:
 
 
 @nox.session
+def hostile(session: nox.Session) -> None:
+    """Visit the museum of hostile servers: deadline, memory and verdict of each, and whole workers beside them all."""
+    session.install("-e", ".[httpx2]", *group("test"), env=ENV)
+    session.run("python", "-m", "pytest", "-m", "hostile", "tests/hostile", *session.posargs)
+
+
+@nox.session
+def services(session: nox.Session) -> None:
+    """Store in PostgreSQL, and join the transactions of every kind of host; start the server if it is down."""
+    session.install("-e", ".[postgres]", *group("services"), *group("test"), env=ENV)
+    session.run("python", "-c", "import aiosqlite, asyncpg, django, psycopg, psycopg_pool, sqlalchemy")  # none is skipped
+    session.run("python", "tests/services/start.py")
+    session.run("python", "-m", "pytest", "-m", "services", "tests", *session.posargs)
+
+
+@nox.session
 def interop(session: nox.Session) -> None:
     """Exchange webhooks with receivers in JavaScript, and with the libraries of others in JavaScript and Python."""
     if not shutil.which("npm"):
@@ -127,13 +143,19 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session
+def simulation(session: nox.Session) -> None:
+    """Run two thousand histories full of faults, each from its seed; ``-- --seed 17``: that one alone."""
+    session.install("-e", ".", *group("test"), env=ENV)
+    session.run("python", "-m", "pytest", "-m", "simulation", "tests/simulation", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Measure: all branches of the pure rooms, and at least 95 % of everything."""
     session.install("-e", ".[httpx2]", *group("coverage"), env=ENV)
     session.run("coverage", "erase")
-    session.run(
-        "coverage", "run", "-m", "pytest", "-q", "-m", "not interop", *session.posargs, env={"HOOKKIT_THOROUGH": "1"}
-    )
+    most = ["-m", "not hostile and not interop and not services and not simulation"]
+    session.run("coverage", "run", "-m", "pytest", "-q", *most, *session.posargs, env={"HOOKKIT_THOROUGH": "1"})
     session.run("coverage", "combine", "--quiet")
     pure = ",".join(f"src/hookkit/{room}{end}" for room in FLOORS["PURE"] for end in (".py", "/*"))
     session.run("coverage", "report", f"--include={pure}", "--fail-under=100")
@@ -150,6 +172,27 @@ def bench_verify(session: nox.Session) -> None:
     session.run("python", "benchmarks/verify.py", "--write", *session.posargs)
 
 
+@nox.session(name="bench-hostile")
+def bench_hostile(session: nox.Session) -> None:
+    """Visit hostile servers with plain httpx and with hookkit; keep the figures in ``benchmarks/results``."""
+    session.install("-e", ".", "trustme>=1.2", env=ENV)
+    session.run("python", "benchmarks/hostile.py", "--write", *session.posargs)
+
+
+@nox.session(name="bench-guards", python=["3.11", "3.12", "3.13"])
+def bench_guards(session: nox.Session) -> None:
+    """Count what guards against internal addresses let through, on each Python; keep it in ``benchmarks/results``."""
+    session.install("-e", ".", "drawbridge", "httpx-secure", "safehttpx", "ssrfguard", env=ENV)
+    session.run("python", "benchmarks/guards.py", "--write", *session.posargs)
+
+
+@nox.session(name="bench-connections")
+def bench_connections(session: nox.Session) -> None:
+    """Measure what a connection for each request costs; keep the figures in ``benchmarks/results``."""
+    session.install("-e", ".", "trustme", env=ENV)
+    session.run("python", "benchmarks/connections.py", "--write", *session.posargs)
+
+
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz every parser of the receiving side with atheris, two minutes each; ``-- 10``: ten seconds each."""
@@ -160,7 +203,15 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Run the simulation on seeds that nobody has run, a million steps; ``-- 5000000``: five million."""
+    session.install("-e", ".", env=ENV)
+    session.run("python", "tests/simulation/soak.py", *(session.posargs or ["1000000"]))
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
-    """Change keys, signing, schemes, checks and verify in many small ways, and count what the tests notice."""
+    """Change rooms in many small ways, and count what the tests notice; ``-- targets``: that set of rooms alone."""
     session.install(*PYPROJECT["project"]["dependencies"], *group("test"), "mutmut>=3.8,<4", env=ENV)
-    session.run("python", "benchmarks/mutation.py", str(Path(session.create_tmp()).resolve() / "mutation"))
+    place = Path(session.create_tmp()).resolve() / "mutation"
+    session.run("python", "benchmarks/mutation.py", str(place), *session.posargs)

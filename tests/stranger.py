@@ -20,9 +20,20 @@ from hookkit.events import patterns_for
 from hookkit.fairness import Line, allocate
 from hookkit.ids import delivery_id as new_delivery_id
 from hookkit.model import Attempt, DeliveryState, Emission, Endpoint, Health, HealthBucket, LogEntry
-from hookkit.work import Claim, EndpointState, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
+from hookkit.work import (
+    SETTLED_REASONS,
+    Claim,
+    EndpointState,
+    HealthStep,
+    Lane,
+    Planned,
+    Settled,
+    Settlement,
+    WebhookChange,
+)
 
 DAY = timedelta(hours=24)
+SAID = ("", *SETTLED_REASONS)
 TABLES = ("webhooks", "holds", "states", "tokens", "events", "rows", "recorded")
 
 
@@ -369,6 +380,11 @@ class StrangerStore:
             for row in held[:limit]:
                 self.put(row, "failed", finished_at=now, reason="expired")
             return len(held[:limit])
+
+    def ended(self, *, since: datetime) -> list[str]:
+        with self.lock:
+            failed = [row.entry for row in self.rows.values() if row.entry.state == "failed"]
+        return [one.delivery_id for one in failed if one.finished_at >= since and one.reason not in SAID]
 
     # --- LogStore -----------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import hookkit
 from hookkit.__main__ import _parser, main
 from hookkit._listen.inputs import MAX_BODY
-from hookkit._listen.screen import Screen, json_line, lines_of, masked_target, masked_value, plain
+from hookkit._listen.screen import Screen, json_line, masked_target, masked_value
 from hookkit._listen.server import listen
 from hookkit.inbox import SQLiteInbox
 from hookkit.keys import new_ed25519_pair
@@ -629,22 +629,6 @@ def test_a_missing_key_is_found_at_once(capsys) -> None:
 
 
 # --- What is written --------------------------------------------------------------------------------------------------
-
-
-@given(any_text)
-def test_plain_text_is_printable(text) -> None:
-    """Whatever text, and printable text as it is."""
-    assert plain(text).isprintable()
-    if text.isprintable():
-        assert plain(text) == text
-
-
-@given(st.binary(max_size=60), st.integers(1, 40))
-def test_lines_are_plain(body, limit) -> None:
-    """Whatever bytes."""
-    lines = list(lines_of(body, limit))
-    assert all(line.isprintable() for line in lines)
-    assert (lines[-1] == f"... and {len(body) - limit} bytes more" if lines else True) or len(body) <= limit
 
 
 @given(st.dictionaries(any_text, any_text, max_size=3))

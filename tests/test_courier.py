@@ -200,6 +200,50 @@ def test_a_scheme_that_raises_costs_an_attempt(world: World, caplog: pytest.LogC
     assert "cannot be signed" in caplog.text
 
 
+def store_headers(world: World, made: Endpoint, headers: Mapping[str, str]) -> None:
+    """Change a webhook as a host does that keeps its own: past the registry, and whatever that checks."""
+    world.store.update_webhook(made.id, lambda stored: attrs.evolve(stored, headers=headers), now=world.clock.now())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x y", "T0PSECRET"),
+        (":path", "T0PSECRET"),
+        ("x-a", "T0PSECRET\r\nx-b: 1"),
+        ("x-a", "T0PSECRET\n"),
+        ("x-a", "T0PSECRET \x1b[31m"),
+        ("x-a", "T0PSECRET é"),
+        ("x-a", " T0PSECRET"),
+    ],
+)
+def test_a_row_of_the_hosts_with_a_header_that_cannot_be_sent(
+    world: World, name: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Registration never saw it: nothing is sent, whatever the transport; the log says which, and not its value."""
+    made = world.register()
+    store_headers(world, made, {"x-fine": "1", name: value})
+    delivery = world.emit()
+    world.worker().drain()
+    entry = world.entry(delivery)
+    assert (entry.state, [attempt.reason for attempt in entry.attempts]) == ("pending", ["unsendable"])
+    assert world.sent == []
+    assert repr(name) in caplog.text
+    assert "T0PSECRET" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["Host", "Content-Length", "Keep-Alive", "Webhook-Signature", "Proxy-X", "Cookie"])
+def test_a_row_of_the_hosts_with_a_header_that_is_ours(world: World, name: str) -> None:
+    """It is left out, and the rest is sent."""
+    made = world.register()
+    store_headers(world, made, {name: "evil", "x-fine": "1"})
+    delivery = world.emit()
+    world.worker().drain()
+    assert world.entry(delivery).state == "succeeded"
+    assert ("x-fine", "1") in world.sent[0].headers
+    assert "evil" not in dict(world.sent[0].headers).values()
+
+
 # --- What happens meanwhile -------------------------------------------------------------------------------------------
 
 

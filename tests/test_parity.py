@@ -17,6 +17,9 @@ from sourcetree import PACKAGE
 TWINS = ["courier.py", "dispatcher.py", "registry.py"]
 """The step shells."""
 
+STORE_TWINS = ["database.py", "store.py"]
+"""The shells of the one store that speaks to its database in both ways."""
+
 LOOPS = ["loop.py", "worker.py"]
 """The waiting loops, which are honestly different: threads there, tasks here."""
 
@@ -27,6 +30,9 @@ SYNC_NAMES = {
     "aiter": "iter",
     "anext": "next",
     "asynccontextmanager": "contextmanager",
+    "drive_async": "drive",
+    "join_async": "join",
+    "lend_async": "lend",
     "AbstractAsyncContextManager": "AbstractContextManager",
 }
 """What the sync twin calls it, where taking a prefix away is not enough."""
@@ -126,10 +132,20 @@ def test_twins_are_equal(name: str) -> None:
     assert differences(sync, asynchronous) == []
 
 
+@pytest.mark.parametrize("name", STORE_TWINS)
+def test_the_postgres_stores_are_equal(name: str) -> None:
+    """The same operations, on the same kind of connection, in the same order."""
+    room = PACKAGE / "stores" / "postgres"
+    sync, asynchronous = ((room / side / name).read_text(encoding="utf-8") for side in ("_sync", "_async"))
+    assert differences(sync, asynchronous) == []
+
+
 def test_every_other_file_of_the_rooms_is_known() -> None:
     """A new file beside the twins is a twin, or is named here as one that cannot be."""
     for room in ("_sync", "_async"):
         assert {path.name for path in (PACKAGE / room).glob("*.py")} == {"__init__.py", *LOOPS, *TWINS}
+        known = {"__init__.py", *STORE_TWINS}
+        assert {path.name for path in (PACKAGE / "stores" / "postgres" / room).glob("*.py")} == known
 
 
 SYNC = '''

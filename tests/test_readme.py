@@ -9,14 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from hookkit import Event, Reply, Request, Worker, health, profiles, schemes, targets
+from hookkit import (
+    Event,
+    Reply,
+    Request,
+    VerificationError,
+    Verified,
+    Worker,
+    health,
+    profiles,
+    schemes,
+    targets,
+    verify_signature,
+)
 from hookkit.targets import PUBLIC_HTTPS
+from hookkit.testing import sign_request
+from hookkit.testing.builders import KEY
+from hookkit.testing.clock import START
 from sourcetree import PROJECT
 from transcripts import blocks, commands, output, run, shape
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 BLOCKS = blocks(README)
-SENDER, RECEIVER = (block.text for block in BLOCKS if block.tag == "python")
+SENDER, RECEIVER, ADAPTER = (block.text for block in BLOCKS if block.tag == "python")
 
 
 def test_two_commands_do_all_the_setting_up() -> None:
@@ -86,6 +101,50 @@ def test_the_sender_and_the_receiver_understand_each_other(
     assert capsys.readouterr().out == f"the receiver's key: {key_text}\n"
     assert receiver["receive"](request.body.replace(b"ada", b"ida"), request.headers, key_text) == 401
     assert len(handled) == 1
+
+
+def test_the_adapters_example_is_the_recipe() -> None:
+    """Word for word as in ``docs/frameworks.md``, whose recipes ``nox -s frameworks`` runs."""
+    recipes = blocks((PROJECT / "docs" / "frameworks.md").read_text(encoding="utf-8"))
+    assert ADAPTER in [recipe.text for recipe in recipes]
+
+
+SENDERS = re.findall(r"^\| .*?\| +((?:`[A-Z0-9_]+`[ ,])+).*?\| +(.*?) +\|$", README, re.MULTILINE)
+
+
+def test_every_scheme_has_its_sender_in_the_table() -> None:
+    """Each of :data:`hookkit.schemes.BUILTIN`, once."""
+    named = [name for names, _ in SENDERS for name in re.findall(r"\w+", names)]
+    assert sorted(named) == sorted(schemes.BUILTIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "proven"), [(name, proven) for names, proven in SENDERS for name in re.findall(r"\w+", names)]
+)
+def test_the_table_says_what_is_proven(name: str, proven: str) -> None:
+    """An id or a time only where the signature covers one; another URL or body is refused where it says so."""
+    scheme, url = schemes.BUILTIN[name], "https://example.com/hooks"
+    body = b"a=1" if name == "TWILIO" else b'{"webhookTimestamp":%d}' % (START.timestamp() * 1000)
+    headers = sign_request(body, KEY, scheme=scheme, at=START, url=url)
+
+    def verified(body: bytes, url: str) -> Verified | None:
+        try:
+            return verify_signature(body, headers, KEY, scheme=scheme, now=START, method="POST", url=url)
+        except VerificationError:
+            return None
+
+    found = verified(body, url)
+    assert ("id" in re.findall(r"\w+", proven)) == (found.id is not None)
+    assert ("time" in re.findall(r"\w+", proven)) == (found.timestamp is not None)
+    assert ("body" in proven) == (verified(body.replace(b"1", b"2"), url) is None)
+    assert ("URL" in proven) == (verified(body, url + "/other") is None)
+
+
+def test_the_commands_are_there() -> None:
+    """Those of the table, with the options that stand in it."""
+    for line in re.findall(r"^\| `(python -m hookkit \w+.*?)`", README, re.MULTILINE):
+        command, *options = line.removeprefix("python -m hookkit ").split()
+        assert all(option in run("-m", "hookkit", command, "-h").stdout for option in options if option[:2] == "--")
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -33,6 +33,7 @@ from hookkit.registration import (
 from hookkit.targets import PUBLIC_HTTPS
 from hookkit.testing.builders import KEY, endpoint
 from hookkit.testing.clock import START
+from hookkit.transports._wire import _RESERVED as ONLY_THE_TRANSPORTS
 
 SECOND, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "hours", "days"))
 LOGTO_KEY = "0123456789abcdefghijklmnopqrstuv"
@@ -171,7 +172,7 @@ def test_as_many_events_as_there_may_be():
 
 
 SPELLINGS = [str.lower, str.upper, str.title, str.swapcase]
-DENIED = """host content-length transfer-encoding connection te upgrade expect cookie
+DENIED = """host content-length transfer-encoding connection te upgrade expect cookie keep-alive trailer http2-settings
     proxy-authorization proxy-connection proxy- webhook-id webhook-timestamp webhook-signature webhook-anything
     svix-id svix-timestamp svix-signature""".split()
 
@@ -189,6 +190,13 @@ def test_headers_of_the_connection_and_the_signature_are_refused(name, profile, 
 def test_nothing_is_missing_from_that_list():
     """The test above knows every name that is reserved."""
     assert set(DENIED) >= RESERVED | schemes.STANDARD.header_names | schemes.SVIX.header_names
+
+
+def test_what_a_transport_keeps_to_itself_is_not_registered():
+    """No webhook is taken that the transport would refuse to send, every time."""
+    for name in ONLY_THE_TRANSPORTS:
+        assert is_reserved(name, STANDARD), name
+        assert is_reserved(name, LOGTO), name
 
 
 @pytest.mark.parametrize("spell", SPELLINGS, ids=lambda spell: spell.__name__)
@@ -217,7 +225,10 @@ def test_other_headers_are_the_hosts(name):
     check(headers={name: "x"})
 
 
-@pytest.mark.parametrize("name", ["", " ", "x y", "x:", ":x", "x\r\ny", "x\0", "é", "x/y", "(x)", "x@y", 5, None, b"x"])
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "x y", "x:", ":x", ":path", ":authority", "x\r\ny", "x\0", "é", "x/y", "(x)", "x@y", 5, None, b"x"],
+)
 def test_what_is_no_header_name_is_refused(name):
     """It would fail when sent, every time."""
     error = refusal(headers={name: "x"})

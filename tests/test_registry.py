@@ -16,6 +16,7 @@ from hookkit import (
     InvalidEndpoint,
     NotFound,
     Registry,
+    Reply,
     RetryPolicy,
     StoreError,
     Worker,
@@ -26,7 +27,7 @@ from hookkit.keys import new_ed25519_pair
 from hookkit.profiles import BUILTIN, STANDARD
 from hookkit.stores.memory import AsyncMemoryStore, MemoryStore
 from hookkit.targets import PUBLIC_HTTPS, TargetPolicy
-from worlds import URL, World, eventually
+from worlds import URL, Flaky, World, eventually
 
 HOUR = timedelta(hours=1)
 UNKNOWN = "whk_unknown"
@@ -279,6 +280,27 @@ def test_a_profile_that_is_not_known_here_makes_no_key(world: World) -> None:
     assert world.registry(profiles=mine).rotate_key(made.id).value.startswith("whsec_")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "x"},
+        {"x-a": "a\r\nx-b: 1"},
+        {"x a": "1"},
+        {"x-a": "1", "X-A": "2"},
+        {"x-a": "y" * 8_190},
+        {"x-a": " y"},
+    ],
+    ids=repr,
+)
+def test_headers_are_checked_when_they_are_changed(world: World, headers: dict[str, str]) -> None:
+    """As they are when a webhook is made; it stays as it was."""
+    made = world.register(headers={"x-old": "1"})
+    with pytest.raises(InvalidEndpoint) as caught:
+        world.registry().update(made.id, headers=headers)
+    assert caught.value.reason == "headers"
+    assert dict(world.registry().get(made.id).headers) == {"x-old": "1"}
+
+
 # --- Targets ----------------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +323,27 @@ def test_test_payloads_have_ids_and_times_of_their_own(world: World) -> None:
     assert len(ids) == 2
     world.emit("a", id=ids.pop())
     assert len(world.registry().recent(made.id, state="pending")) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply(204), (True, 204, "")),
+        (Reply(204, reason="too_large"), (True, 204, "")),
+        (Reply(302), (False, 302, "redirect")),
+        (Reply(302, reason="mine"), (False, 302, "mine")),
+        (Reply(404), (False, 404, "status")),
+        (Reply(None, reason="dns"), (False, None, "dns")),
+    ],
+)
+def test_a_test_tells_the_reason_that_a_delivery_has(world: World, reply: Reply, expected: tuple[Any, ...]) -> None:
+    """Whatever transport it came from, one that gives no reason included."""
+    world.answer(reply)
+    made = world.register("a")
+    (result,) = world.registry().send_test(made.id)
+    assert (result.ok, result.status, result.reason) == expected
+    attempt = world.worker().deliver(world.emit("a")).attempts[0]
+    assert (attempt.status, attempt.reason) == expected[1:]
 
 
 def test_a_standard_test_has_the_catalogues_data(world: World) -> None:
@@ -499,3 +542,106 @@ def test_what_waits_is_the_queues_to_tell(world: World, elsewhere: Any) -> None:
     assert registry.redeliver(waiting) != waiting
     with pytest.raises(NotFound):
         registry.entry("dlv_unknown")
+
+
+def test_a_log_elsewhere_hears_of_what_is_dropped(world: World, elsewhere: Any) -> None:
+    """At once: attempted or not, it has failed there as it has in the queue."""
+    world.answer(500)
+    registry = world.registry(logs=elsewhere.subject)
+    worker = world.worker(logs=elsewhere.subject)
+    made = registry.create(Endpoint(URL, "*"))
+    tried = world.emit()
+    worker.drain()
+    waiting = world.emit()
+    registry.disable(made.id)
+    world.clock.advance(1)
+    assert elsewhere.entry(tried).state == "pending"
+    registry.enable(made.id, held="drop")
+    for delivery in (tried, waiting):
+        entry = elsewhere.entry(delivery)
+        assert (entry.state, entry.reason, entry.finished_at) == ("failed", "dropped", world.clock.now())
+        assert entry == world.entry(delivery)
+    health = registry.health()[made.id]
+    assert (health.requests, health.failed, health.retrying, health.pending) == (1, 1, 0, 0)
+
+
+def test_a_log_elsewhere_hears_of_what_is_removed(world: World, elsewhere: Any) -> None:
+    """Only of this webhook's, and only of what had not ended before."""
+    world.answer([500, 200])
+    registry = world.registry(logs=elsewhere.subject)
+    worker = world.worker(logs=elsewhere.subject)
+    made, other = (registry.create(Endpoint(URL, name)) for name in "ab")
+    retried, done, others = world.emit("a"), world.emit("a"), world.emit("b")
+    for delivery in (retried, done):
+        worker.deliver(delivery)
+    world.clock.advance(1)
+    registry.remove(made.id)
+    assert (elsewhere.entry(retried).state, elsewhere.entry(retried).reason) == ("failed", "removed")
+    assert elsewhere.entry(done).state == "succeeded"
+    with pytest.raises(NotFound):
+        elsewhere.entry(others)
+    assert [one.delivery_id for one in registry.recent(other.id, state="pending")] == [others]
+
+
+def test_many_ends_are_told_in_parts(world: World, elsewhere: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, whatever their number."""
+    for module in ("hookkit._sync.courier", "hookkit._async.courier"):
+        monkeypatch.setattr(f"{module}.TELL_BATCH", 2)
+    flaky = Flaky(elsewhere.subject, asynchronous=world.asynchronous)
+    registry = world.registry(logs=flaky)
+    made = registry.create(Endpoint(URL, "*"))
+    deliveries = [world.emit() for _ in range(5)]
+    registry.remove(made.id)
+    assert {elsewhere.entry(one).reason for one in deliveries} == {"removed"}
+    assert flaky.calls["record"] == 3
+
+
+def test_a_log_elsewhere_that_fails_undoes_nothing(
+    world: World, elsewhere: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was asked for is done, and the failure is logged; the worker's housekeeping will tell it."""
+    flaky = Flaky(elsewhere.subject, asynchronous=world.asynchronous)
+    flaky.fail("record", StoreError("disk full"))
+    registry = world.registry(logs=flaky)
+    made = registry.create(Endpoint(URL, "*"))
+    delivery = world.emit()
+    registry.remove(made.id)
+    assert flaky.is_well()
+    assert world.entry(delivery).reason == "removed"
+    assert "the log was not told" in caplog.text
+
+
+def test_a_log_that_is_the_queues_own_is_told_nothing(world: World) -> None:
+    """It knows: the queue is not even asked what has ended."""
+    flaky = world.flaky()
+    registry = world.registry(store=flaky)
+    made = registry.create(Endpoint(URL, "*"))
+    world.emit()
+    registry.disable(made.id)
+    registry.enable(made.id, held="drop")
+    registry.remove(made.id)
+    assert (flaky.calls["ended"], flaky.calls["record"]) == (0, 0)
+
+
+def test_what_came_back_meanwhile_is_not_told_as_an_end(world: World, elsewhere: Any) -> None:
+    """Between asking what has ended and telling it, one was recovered, and another forgotten."""
+    registry = world.registry()
+    made = registry.create(Endpoint(URL, "*"))
+    back, ended = world.emit(), world.emit()
+    registry.disable(made.id)
+    registry.enable(made.id, held="drop")
+    registry.recover(made.id, since=world.clock.now())
+    world.worker().deliver(back)
+    world.store.fail_pending(made.id, reason="dropped", now=world.clock.now())
+    flaky = world.flaky()
+    found = ["dlv_forgotten", back, ended]
+
+    async def soon() -> list[str]:
+        return found
+
+    flaky.ended = lambda *, since: soon() if world.asynchronous else found
+    world.registry(store=flaky, logs=elsewhere.subject).remove(made.id)
+    assert elsewhere.entry(ended).reason == "dropped"
+    for delivery in ("dlv_forgotten", back):
+        with pytest.raises(NotFound):
+            elsewhere.entry(delivery)

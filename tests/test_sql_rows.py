@@ -278,6 +278,57 @@ def test_sealed_secrets_do_not_move():
         coder.endpoint((*row[:15], row[16], row[15]))
 
 
+@pytest.mark.parametrize(("column", "value"), [(1, "another"), (3, "https://elsewhere.example.com/")])
+@pytest.mark.parametrize("secrets", [15, 16])
+def test_sealed_secrets_stay_with_their_tenant_and_url(column, value, secrets):
+    """Whoever can only write to the database cannot have them sent elsewhere."""
+    coder = Coder(VAULTS[1])
+    row = list(coder.row(SECRETIVE))
+    row[secrets] = coder.row(attrs.evolve(SECRETIVE, **{"tenant" if column == 1 else "url": value}))[secrets]
+    with pytest.raises(StoreError, match=r"webhook whk_1: .* does not open with the vault key 'k1'"):
+        coder.endpoint(row)
+    row = list(coder.row(SECRETIVE))
+    row[column] = value
+    with pytest.raises(StoreError, match="changed or moved"):
+        coder.endpoint(row)
+
+
+def test_a_row_may_be_looked_at_without_its_secrets():
+    """What is said of it is what reading it raises; a readable one is whole, and the same as ever."""
+    coder = Coder(VAULTS[1])
+    row = coder.row(SECRETIVE)
+    whole, reason = coder.peek(row)
+    assert (whole, reason) == (SECRETIVE, "")
+    assert coder.endpoint(row) is whole
+    bare, reason = Coder(None).peek(row)
+    assert bare == attrs.evolve(SECRETIVE, keys=(), headers={})
+    with pytest.raises(StoreError) as refused:
+        Coder(None).endpoint(row)
+    assert reason == str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(4, "{"), (4, "7"), (11, "[]"), (11, '{"delays": [1]}'), (12, "{"), (13, "x")]
+)
+@pytest.mark.parametrize("vault", VAULTS, ids=["plain", "sealed"])
+def test_other_damage_is_an_error_of_ours_too(vault, column, value):
+    """Of events, policy or metadata: reading raises it, and a look leaves them out. Of a time nothing can be made."""
+    row = list(Coder(vault).row(SECRETIVE))
+    row[column] = value
+    with pytest.raises(StoreError, match="webhook whk_1: it cannot be read; the row was damaged"):
+        Coder(vault).endpoint(row)
+    if column != 13:
+        bare, reason = Coder(vault).peek(row)
+        assert (bare.id, bare.events, bare.retry, bare.metadata, bare.keys) == ("whk_1", (), None, {}, ())
+        assert "damaged" in reason
+
+
+def test_a_coder_knows_its_sealing_key():
+    """The vault's first; none without one."""
+    assert Coder(None).sealing_key() == ""
+    assert Coder(Vault({"k2": b"2" * 32, "k1": b"1" * 32})).sealing_key() == "k2"
+
+
 @pytest.mark.parametrize("column", [15, 16])
 @pytest.mark.parametrize("damaged", [b"", b'{"planted', b"\xff planted", b"[1, planted"])
 def test_a_damaged_row_is_an_error_of_ours(column, damaged):

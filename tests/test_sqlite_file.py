@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -193,20 +193,20 @@ SQLiteStore(sys.argv[1]).close()
 
 def test_processes_that_start_at_once_make_the_schema_once(path: Path) -> None:
     """Each of them gets to work."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", OPEN, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        for _ in range(3)
-    ]
-    for process in processes:
-        process.stdout.readline()
-    for process in processes:
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 0
+    command = [sys.executable, "-W", "error", "-c", OPEN, str(path)]
+    with ExitStack() as stack:  # which waits for all of them, whatever becomes of one
+        processes = [
+            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            for _ in range(3)
+        ]
+        for process in processes:
+            process.stdout.readline()
+        for process in processes:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+        for process in processes:
+            process.communicate(timeout=PATIENCE_S)
+    assert [process.returncode for process in processes] == [0, 0, 0]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT version FROM hookkit_schema").fetchall() == [(1,)]
 
@@ -362,7 +362,9 @@ def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
             with pytest.raises(StoreError, match="disk full"):
                 store.enqueue([planned("whk_1", id="evt_1", key="k")], now=START)
             with closing(sqlite3.connect(path)) as host:
-                host.execute("INSERT INTO hookkit_events (tenant, id, created_at) VALUES ('', 'host', 0)")
+                host.execute(
+                    "INSERT INTO hookkit_events (tenant, id, delivery_ids, created_at) VALUES ('', 'a', '[]', 0)"
+                )
                 with pytest.raises(StoreError, match="disk full"):
                     store.enqueue([planned("whk_1", id="evt_1", key="k")], now=START, tx=host)
                 assert host.in_transaction == (kind == "ABORT")
@@ -545,10 +547,11 @@ def test_the_wrong_vault_says_so(path: Path, vault: Vault | None, says: str) -> 
     with SQLiteStore(path, vault=Vault(KEYS)) as store:
         store.add_webhook(endpoint(id="whk_1"))
     with SQLiteStore(path, vault=vault) as store:
-        for call in (lambda: store.get_webhook("whk_1"), store.list_webhooks, lambda: store.subscribers("", "a")):
-            with pytest.raises(StoreError) as refused:
-                call()
-            assert says in str(refused.value)
+        with pytest.raises(StoreError, match=r"^webhook whk_1: ") as refused:
+            store.get_webhook("whk_1")
+        assert says in str(refused.value)
+        for found in (store.list_webhooks(), store.subscribers("", "a")):
+            assert [(one.id, one.keys) for one in found] == [("whk_1", ())]
 
 
 def test_the_vaults_key_can_be_changed(path: Path) -> None:

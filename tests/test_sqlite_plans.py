@@ -104,6 +104,7 @@ def exercise(store: SQLiteStore) -> None:
     store.list_webhooks(tenant="", after="whk_0")
     store.fail_pending("whk_2", reason="dropped", now=later)
     store.remove_webhook("whk_2", now=later)
+    store.ended(since=later)
     store.prune(payloads_before=later + DAY, entries_before=NOW, limit=10)
     store.prune(payloads_before=later + DAY, entries_before=later + DAY, limit=10)
 

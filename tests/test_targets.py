@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -301,9 +302,13 @@ def test_nat64_is_checked_before_anything_is_allowed() -> None:
 
 def test_nat64_with_a_wrong_octet_is_refused() -> None:
     """Bits 64 to 71 are zero in such an address (RFC 6052 §2.2); otherwise it is something else."""
-    policy = TargetPolicy(nat64_prefixes="2001:4860::/32")
-    assert reason(policy, "2001:4860:808:808::") == ""
-    assert reason(policy, "2001:4860:808:808:100::") == "ip"
+    for prefix, good, odd in [
+        ("2001:4860::/32", "2001:4860:808:808::", "2001:4860:808:808:100::"),
+        ("2001:4860::/64", "2001:4860::8:808:800:0", "2001:4860::108:808:800:0"),
+    ]:
+        policy = TargetPolicy(nat64_prefixes=prefix)
+        assert reason(policy, good) == ""
+        assert reason(policy, odd) == "ip"
 
 
 # --- Policies ---------------------------------------------------------------------------------------------------------
@@ -355,26 +360,45 @@ def test_allow_names() -> None:
     assert TargetPolicy(allow_names="redis").check_url("https://redis/").host == "redis"
 
 
+SCHEMES = "schemes: one or both of 'https' and 'http'"
+PORTS = "ports: numbers from 1 to 65535, or None for any"
+NAT64 = "nat64_prefixes: IPv6 prefixes of length 32, 40, 48, 56, 64, 96 (RFC 6052)"
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("options", "message"),
     [
-        {"schemes": ()},
-        {"schemes": ("ftp",)},
-        {"schemes": "HTTPS"},
-        {"ports": (0,)},
-        {"ports": 65536},
-        {"ports": (443, -1)},
-        {"allow_networks": ("10.0.0.1/8",)},
-        {"allow_networks": ("localhost",)},
-        {"deny_networks": "x"},
-        {"nat64_prefixes": ("10.0.0.0/8",)},
-        {"nat64_prefixes": ("64:ff9b::/95",)},
+        ({"schemes": ()}, SCHEMES),
+        ({"schemes": ("ftp",)}, SCHEMES),
+        ({"schemes": "HTTPS"}, SCHEMES),
+        ({"ports": (0,)}, PORTS),
+        ({"ports": 65536}, PORTS),
+        ({"ports": (443, -1)}, PORTS),
+        ({"allow_networks": ("10.0.0.1/8",)}, "10.0.0.1/8 has host bits set"),
+        ({"allow_networks": ("localhost",)}, "'localhost' does not appear to be an IPv4 or IPv6 network"),
+        ({"deny_networks": "x"}, "'x' does not appear to be an IPv4 or IPv6 network"),
+        ({"nat64_prefixes": ("10.0.0.0/8",)}, NAT64),
+        ({"nat64_prefixes": ("64:ff9b::/95",)}, NAT64),
     ],
 )
-def test_options_that_make_no_sense(options) -> None:
-    """A policy that cannot be what its author meant is not made."""
-    with pytest.raises(ValueError):
+def test_options_that_make_no_sense(options, message) -> None:
+    """A policy that cannot be what its author meant is not made; the message says what would be."""
+    with pytest.raises(ValueError) as caught:
         TargetPolicy(**options)
+    assert str(caught.value) == message
+
+
+def test_options_at_their_ends() -> None:
+    """Both schemes, and the first and the last port."""
+    policy = TargetPolicy(schemes=("http", "https"), ports=(1, 65535))
+    for url in ("http://example.com:1/", "https://example.com:65535/"):
+        assert policy.check_url(url).port in policy.ports
+    for port in ("65536", "65537", "0"):
+        refused = refusal(policy, f"https://example.com:{port}/")
+        assert str(refused) == "the port is no number from 1 to 65535"
+    assert str(refusal(policy, "https://example.com/")) == (
+        "port 443 must not be called; to allow it, pass targets=TargetPolicy(ports=(1, 65535, 443))"
+    )
 
 
 def test_a_policy_is_a_value() -> None:
@@ -408,6 +432,207 @@ def test_a_refusal_says_why_and_how_to_allow_it(url, words) -> None:
     refused = refusal(PUBLIC_HTTPS, url)
     for word in words:
         assert word in str(refused)
+
+
+ALLOW = 'to allow it, pass targets=TargetPolicy(allow_networks=("{}",))'
+
+
+@pytest.mark.parametrize(
+    ("policy", "url", "expected", "message"),
+    [
+        (PUBLIC_HTTPS, "https://" + "a" * 2041, "length", "the URL is longer than 2048 characters"),
+        (
+            PUBLIC_HTTPS,
+            "https://exämple.com/",
+            "non_ascii",
+            "the URL holds characters outside ASCII; write the host in its xn-- form and percent-encode the rest",
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://example.com/a b",
+            "bad_char",
+            "the URL holds a space, a control or another character to encode",
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://example.com/[a]",
+            "bad_char",
+            "the path holds square brackets, which have to be encoded",
+        ),
+        (PUBLIC_HTTPS, "https:example.com", "syntax", "not a URL of the form https://host/path"),
+        (
+            PUBLIC_HTTPS,
+            "https://example.com/#a",
+            "fragment",
+            "the URL has a fragment (#…), which is never sent; leave it out",
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://a:b@example.com/",
+            "userinfo",
+            "the URL holds a user name or password, which would show in logs; use a custom header",
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://example.com/%zz",
+            "bad_percent",
+            "the URL holds a % that two hexadecimal digits do not follow",
+        ),
+        (
+            PUBLIC_HTTPS,
+            "http://example.com/",
+            "scheme",
+            (
+                "https is required, so that nobody on the way reads or changes the delivery; a host allows http "
+                "for tests with targets=hookkit.targets.LOOPBACK, or with "
+                'targets=TargetPolicy(schemes=("https", "http"), …)'
+            ),
+        ),
+        (
+            PUBLIC_HTTPS,
+            "abcdefghijklmnopqrstuvwxyz://example.com/",
+            "scheme",
+            "https is required, not 'abcdefghijklmnopqrst'",
+        ),
+        (
+            TargetPolicy(schemes="http"),
+            "https://example.com/",
+            "scheme",
+            'the policy does not allow https; pass targets=TargetPolicy(schemes=("https",), …)',
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://my_host.example.com/",
+            "host_syntax",
+            "the host is no DNS name and no IP address, or the port no number",
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://-a.example.com/",
+            "host_syntax",
+            "the host is no DNS name: labels of 1 to 63 letters, digits and inner hyphens, at most 253 in all",
+        ),
+        (PUBLIC_HTTPS, "https://[::1.2.3.400]/", "ipv6_syntax", "the host is in brackets and no IPv6 address"),
+        (
+            PUBLIC_HTTPS,
+            "https://127.1/",
+            "ipv4_syntax",
+            "the host ends in a number and is no IPv4 address of the form 192.0.2.1",
+        ),
+        (PUBLIC_HTTPS, "https://example.com:0/", "port", "the port is no number from 1 to 65535"),
+        (
+            PUBLIC_HTTPS,
+            "https://example.com:22/",
+            "port",
+            "port 22 must not be called; to allow it, pass targets=TargetPolicy(ports=(443, 22))",
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://redis/",
+            "single_label",
+            (
+                "'redis' has no domain, so it is a name of the inside; to allow it, pass targets=TargetPolicy("
+                'allow_names=("redis",))'
+            ),
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://localhost/",
+            "single_label",
+            (
+                "'localhost' has no domain, so it is a name of the inside; to allow it, pass targets=TargetPolicy("
+                'allow_names=("localhost",)), or for tests targets=hookkit.targets.LOOPBACK'
+            ),
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://a.home.arpa/",
+            "suffix",
+            (
+                "names under .home.arpa are names of the inside; to allow it, pass targets=TargetPolicy("
+                'allow_names=("a.home.arpa",))'
+            ),
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://10.0.0.1/",
+            "ip",
+            "10.0.0.1 must not be called: 10.0.0.0/8 is private; " + ALLOW.format("10.0.0.1"),
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://[FD00::1]/",
+            "ip",
+            "fd00::1 must not be called: only 2000::/3 is public; " + ALLOW.format("fd00::1"),
+        ),
+        (
+            PUBLIC_HTTPS,
+            "https://[2002::1]/",
+            "ip",
+            "2002::1 must not be called: 2002::/16 is 6to4; " + ALLOW.format("2002::1"),
+        ),
+        (
+            LOOPBACK,
+            "https://8.8.8.8/",
+            "ip",
+            "8.8.8.8 must not be called: the policy allows only allow_networks; " + ALLOW.format("8.8.8.8"),
+        ),
+        (
+            TargetPolicy(deny_networks="8.8.8.0/24"),
+            "https://8.8.8.8/",
+            "ip",
+            "8.8.8.8 must not be called: it lies in deny_networks",
+        ),
+        (
+            TargetPolicy(nat64_prefixes="64:ff9b::/96"),
+            "https://[64:ff9b::a9fe:a9fe]/",
+            "ip",
+            "64:ff9b::a9fe:a9fe must not be called: 169.254.0.0/16 is link-local, with cloud metadata; "
+            + ALLOW.format("169.254.169.254"),
+        ),
+        (
+            TargetPolicy(nat64_prefixes="2001:4860::/32"),
+            "https://[2001:4860:808:808:100::]/",
+            "ip",
+            "2001:4860:808:808:100:: must not be called: it is no NAT64 address (RFC 6052 §2.2)",
+        ),
+    ],
+    ids=lambda value: repr(value[:40]) if isinstance(value, str) else "",
+)
+def test_what_a_refusal_says(policy, url, expected, message) -> None:
+    """Word by word: the rule, and the option that would lift it, where one would."""
+    refused = refusal(policy, url)
+    assert (refused.reason, str(refused)) == (expected, message)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("nonsense", "what the name resolved to is no IP address"),
+        ("fe80::1%eth0", "fe80::1 must not be called: it has a scope id"),
+        ("2606:4700::1%\x1b[31m\n", "2606:4700::1 must not be called: it has a scope id"),
+    ],
+)
+def test_what_the_refusal_of_an_answer_says(address, message) -> None:
+    """No scope id is quoted, which may be any text, and none can be allowed."""
+    with pytest.raises(TargetRefused) as caught:
+        PUBLIC_HTTPS.check_address(address)
+    assert str(caught.value) == message
+
+
+def test_doing_as_the_message_says_helps() -> None:
+    """The policy that a message names allows what it was about."""
+    for policy, url in [
+        (PUBLIC_HTTPS, "https://10.0.0.1/"),
+        (PUBLIC_HTTPS, "https://[fd00::1]/"),
+        (PUBLIC_HTTPS, "https://example.com:8443/"),
+        (PUBLIC_HTTPS, "https://redis/"),
+        (PUBLIC_HTTPS, "https://hooks.svc.internal/"),
+        (TargetPolicy(nat64_prefixes="64:ff9b::/96"), "https://[64:ff9b::a00:1]/"),
+    ]:
+        said = str(refusal(policy, url)).partition("targets=TargetPolicy")[2]
+        advised = eval(f"dict{said}", {"dict": dict})
+        attrs.evolve(policy, **advised).check_url(url)
 
 
 def test_a_policy_without_https_says_so() -> None:

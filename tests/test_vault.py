@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import pickle
+import traceback
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -125,3 +128,70 @@ def test_later_changes_of_the_mapping_do_not_matter():
     keys["k0"] = K2
     assert vault.unseal(sealed, key_id="k1", bound_to=PLACE) == SECRET
     assert vault.seal(SECRET, bound_to=PLACE)[0] == "k1"
+
+
+# --- Keys as text -----------------------------------------------------------------------------------------------------
+
+
+def text_of(**keys):
+    return ",".join(f"{key_id}={base64.b64encode(key).decode()}" for key_id, key in keys.items())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        text_of(k2=K2, k1=K1),
+        text_of(k2=K2) + "\n" + text_of(k1=K1) + "\n",
+        text_of(k2=K2) + "\r\n\r\n" + text_of(k1=K1),
+        "# made in spring\n" + text_of(k2=K2) + ",\n  # older\n " + text_of(k1=K1).replace("=", " = ", 1) + " ,",
+    ],
+)
+def test_a_vault_of_a_text(text):
+    """By commas or a line each, in order; blanks and comments are skipped."""
+    vault = Vault.from_text(text)
+    assert vault.key_ids == ("k2", "k1")
+    for key_id, key in {"k1": K1, "k2": K2}.items():
+        sealed = Vault({key_id: key}).seal(SECRET, bound_to=PLACE)[1]
+        assert vault.unseal(sealed, key_id=key_id, bound_to=PLACE) == SECRET
+
+
+BASE64 = base64.b64encode(b"planted-vault-key-of-32-bytes!!!").decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "at least one key"),
+        (" \n# k1=only a comment\n,", "at least one key"),
+        (BASE64, "entry 1 is not"),
+        (f"{BASE64}=k1", "entry 1 is not"),
+        (f"={BASE64}", "entry 1 is not"),
+        (f"k1={BASE64},k2:{BASE64[:-1]}", "entry 2 is not"),
+        (f"k1={BASE64[:-1]}", "entry 1 is not"),
+        (f"k1={BASE64}=", "entry 1 is not"),
+        (f"k1={BASE64[:20]} {BASE64[20:]}", "entry 1 is not"),
+        (f"k1={BASE64[:20]}\n{BASE64[20:]}", "entry 1 is not"),
+        (f"k1={BASE64[4:]}", "entry 1 is not"),
+        (f"k1=AAAA{BASE64}", "entry 1 is not"),
+        (f"k1={BASE64[:20]}-{BASE64[21:]}", "entry 1 is not"),
+        (f"k 1={BASE64}", "entry 1 is not"),
+        (f"{'k' * 65}={BASE64}", "entry 1 is not"),
+        (f"k1={BASE64},k2={BASE64},k1={BASE64}", "entry 3 repeats"),
+        ('{"k1": "' + BASE64 + '"}', "entry 1 is not"),
+    ],
+)
+def test_a_text_of_no_vault_is_not_quoted(text, says):
+    """Which entry, and what is wanted; neither the key nor what stands where its id should, for that may be the key."""
+    with pytest.raises(ValueError, match=says) as caught:
+        Vault.from_text(text)
+    shown = "".join(traceback.format_exception(caught.value, limit=0)) + repr(caught.value.args)
+    assert not any(part in shown for part in (BASE64[:12], BASE64[-12:], "planted"))
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_vault_or_a_value_error(text):
+    """Nothing else comes of it."""
+    with suppress(ValueError):
+        assert Vault.from_text(text).key_ids

@@ -37,7 +37,7 @@ from hookkit.stores.threaded import ThreadedStore
 from hookkit.testing import AsyncFakeTransport, FakeTransport
 from hookkit.testing.builders import planned
 from hookkit.working import Chores, Settings
-from worlds import PATIENCE_S, URL, WORLDS, World, eventually, until
+from worlds import PATIENCE_S, URL, WORLDS, Flaky, World, eventually, until
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -164,6 +164,39 @@ def test_running_lasts_until_it_is_stopped(world: World) -> None:
     eventually(lambda: succeeded(world, again))
     worker.stop()
     running()
+
+
+def test_a_stop_that_came_before_the_first_run_ends_it_at_once(world: World) -> None:
+    """A signal may come between the making and the running; it counts once."""
+    world.register()
+    delivery = world.emit()
+    worker = world.worker()
+    assert worker.stop() is True
+    assert world.soon(worker.run)() is None
+    assert world.entry(delivery).state == "pending"
+    running = world.soon(worker.run)
+    eventually(lambda: succeeded(world, delivery))
+    assert worker.stop() is True
+    running()
+    assert worker.stop() is True  # this one came after a run, and stops nothing that is to come
+    again = world.emit()
+    running = world.soon(worker.run)
+    eventually(lambda: succeeded(world, again))
+    worker.stop()
+    running()
+
+
+def test_a_run_that_has_not_begun_can_be_stopped() -> None:
+    """Its task was made, and is stopped before the event loop comes to it."""
+
+    async def scenario() -> None:
+        worker = AsyncWorker(AsyncMemoryStore(), transport=AsyncFakeTransport())
+        async with asyncio.timeout(PATIENCE_S):
+            running = asyncio.create_task(worker.run())
+            assert await worker.stop() is True
+            await running
+
+    asyncio.run(scenario())
 
 
 def test_stopping_waits_for_what_is_being_sent(world: World) -> None:
@@ -639,6 +672,72 @@ def test_housekeeping_goes_on_until_nothing_is_left(world: World, hasty: None, m
         eventually(lambda: flaky.calls["prune"] == 5)  # two, two, two, one, none
         time.sleep(0.02)
     assert flaky.calls["prune"] == 5
+
+
+def told(logs: Any, *deliveries: str) -> list[str]:
+    """Return the reasons of these deliveries' failures in a log that is elsewhere; empty while it has not heard."""
+    try:
+        return [logs.entry(delivery).reason for delivery in deliveries]
+    except NotFound:
+        return []
+
+
+def test_housekeeping_tells_a_log_elsewhere_what_has_ended(world: World, hasty: None, monkeypatch: Any) -> None:
+    """What expired; and what others had dropped or removed, or what ended with a removed webhook, before it began."""
+    for module in ("hookkit._sync.loop", "hookkit._async.loop"):
+        monkeypatch.setattr(f"{module}.TELL_BATCH", 2)
+    logs = world.plain(AsyncMemoryStore() if world.asynchronous else MemoryStore())
+    registry = world.registry()  # which knows of no other log
+    gone, dropped, held = (registry.create(Endpoint(URL, name)) for name in "abc")
+    world.answer(500)
+    deliveries = [world.emit(name) for name in "abc"]
+    worker = world.worker(logs=logs.subject, housekeeping=0.005, keep_held=DAY)
+    worker.drain()
+    assert told(logs, *deliveries) == ["", "", ""]
+    for one in (dropped, held):
+        registry.disable(one.id)
+    registry.enable(dropped.id, held="drop")
+    registry.remove(gone.id)
+    world.clock.advance(HOUR)
+    with worker:
+        eventually(lambda: told(logs, *deliveries) == ["removed", "dropped", ""])
+        world.clock.advance(DAY)
+        eventually(lambda: told(logs, *deliveries) == ["removed", "dropped", "expired"])
+
+
+def test_a_log_elsewhere_that_failed_is_told_later(world: World, hasty: None) -> None:
+    """Housekeeping that broke off goes on where it stopped."""
+    kind = AsyncMemoryStore if world.asynchronous else MemoryStore
+    logs = world.plain(kind())
+    flaky = Flaky(logs.subject, asynchronous=world.asynchronous)
+    flaky.fail("record", StoreError("disk full"), RuntimeError("a log of the host's"))
+    made = world.register()
+    delivery = world.emit()
+    world.registry().remove(made.id)
+    with world.worker(logs=flaky, housekeeping=0.005):
+        eventually(lambda: told(logs, delivery) == ["removed"])
+    assert flaky.is_well()
+
+
+def test_a_late_word_on_an_attempt_does_not_stand(world: World, hasty: None) -> None:
+    """Another worker's record of a retry came in after the end was told: the next round tells the end again."""
+    kind = AsyncMemoryStore if world.asynchronous else MemoryStore
+    logs = world.plain(kind())
+    made = world.register()
+    world.answer(500)
+    delivery = world.emit()
+    world.worker(logs=logs.subject).drain()
+    late = logs.entry(delivery)
+    world.registry(logs=logs.subject).remove(made.id)
+    flaky = world.flaky()
+    with world.worker(store=flaky, logs=logs.subject, housekeeping=0.02):
+        eventually(lambda: flaky.calls["ended"])
+        world.clock.advance(0.01)
+        rounds = flaky.calls["ended"]
+        eventually(lambda: flaky.calls["ended"] > rounds + 1)
+        logs.record([late])
+        assert late.reason == ""
+        eventually(lambda: told(logs, delivery) == ["removed"])
 
 
 def test_housekeeping_that_fails_holds_up_nothing(

@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from hookkit import __version__
 from hookkit._listen.arguments import add_commands
 from hookkit._listen.inputs import shows_a_key
+from hookkit._rekey import add_command, rekey
 
 # A migration is done when the table of migrations says so. The times are those of the rest of the schema.
 _APPLIED = {
@@ -30,7 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     if shows_a_key(sys.argv[1:] if argv is None else argv):
-        parser.error("a key on the command line can be read by anybody on this machine: use --key-env or --key-file")
+        parser.error(
+            "a key on the command line can be read by anybody on this machine: "
+            "use --key-env or --key-file (rekey: --keys-file)"
+        )
     arguments = parser.parse_args(argv)
     try:
         status = _run(parser, arguments)
@@ -55,6 +59,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         from hookkit._listen.server import listen
 
         return listen(arguments, sys.stdout, sys.stderr)
+    if arguments.command == "rekey":
+        return rekey(arguments, sys.stdout, sys.stderr)
     if arguments.command == "schema":
         return _schema(arguments.dialect, arguments.of)
     parser.print_help()
@@ -74,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "the exit status is 0 if everything happens as it should.",
     )
     add_commands(commands)
+    add_command(commands)
     schema = commands.add_parser(
         "schema",
         help="print the SQL of a store's or an inbox's tables, for a migration tool",

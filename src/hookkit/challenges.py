@@ -23,9 +23,9 @@ import attrs
 
 from hookkit.checks import MAX_HEADER_CHARS
 from hookkit.errors import PayloadError, VerificationError
+from hookkit.headers import HeaderItems, header_fields
 from hookkit.keys import HmacKey
 from hookkit.signing import SigningKey, Verified
-from hookkit.verify import HeaderItems, _fields
 
 __all__ = ["Answer", "cloudevents_handshake", "okta_verification", "zoom_url_validation"]
 
@@ -71,7 +71,7 @@ def okta_verification(headers: HeaderItems | Sequence[tuple[str | bytes, str | b
         VerificationError: The header came twice (``duplicate_header``), or has more than 4,096 characters
             (``too_large``).
     """
-    challenge = _one(_fields(headers), _OKTA)
+    challenge = _one(header_fields(headers), _OKTA)
     return None if challenge is None else _json_answer({"verification": challenge})
 
 
@@ -142,7 +142,7 @@ def cloudevents_handshake(
     allowed = _allowed(origins)
     if rate is not None and rate < 1:
         raise ValueError("rate: requests a minute, at least 1; None for any number")
-    fields = _fields(headers)
+    fields = header_fields(headers)
     origin = _one(fields, "webhook-request-origin")
     if origin is None:
         return None

@@ -16,7 +16,8 @@ from hookkit.errors import PayloadError
 from hookkit.event import Event
 from hookkit.events import EventSpec, sample_event
 from hookkit.model import Attempt, LogEntry, Reply, Request
-from hookkit.registration import is_reserved
+from hookkit.redaction import redacted, redacted_headers, secrets_of
+from hookkit.registration import check_headers, is_reserved
 from hookkit.retry import GONE, SUCCESS, RetryPolicy, next_attempt_at, parse_retry_after
 from hookkit.work import Claim, Planned, PlannedDelivery, Settlement
 
@@ -33,6 +34,7 @@ __all__ = [
     "judge",
     "plan",
     "prepare",
+    "reply_reason",
     "retry_policy",
     "sample",
 ]
@@ -118,8 +120,12 @@ def prepare(endpoint: Endpoint, profile: Profile, *, event_id: str, body: bytes,
 
     Raises:
         InvalidKey: No live key, or one that this profile's scheme cannot sign with.
+        InvalidEndpoint: A custom header that no request can have, in a webhook that was never registered.
         ValueError: An id that would not verify.
     """
+    # What may fail comes first: no frame of a traceback is to hold the values of custom headers.
+    check_headers(endpoint.headers)
+    signed = profile.scheme.sign(body, endpoint.keys, id=event_id, at=at, method="POST", url=endpoint.url)
     headers = {"content-type": profile.payload.content_type, "user-agent": profile.user_agent}
     taken = set(headers) - profile.replaceable
     for name, value in endpoint.headers.items():
@@ -128,7 +134,7 @@ def prepare(endpoint: Endpoint, profile: Profile, *, event_id: str, body: bytes,
             taken.add(lower)
             headers.pop(lower, None)
             headers[name] = value
-    headers |= profile.scheme.sign(body, endpoint.keys, id=event_id, at=at, method="POST", url=endpoint.url)
+    headers |= signed
     return Request("POST", endpoint.url, tuple(headers.items()), body, profile.timeout)
 
 
@@ -188,9 +194,10 @@ def judge(
     started_at: datetime,
     ended_at: datetime,
     random: Callable[[], float],
+    request: Request | None = None,
     refused: bool = False,
 ) -> Settlement:
-    """Return what becomes of a delivery after one attempt.
+    """Return what becomes of a delivery after one attempt, and what the log keeps of it: no secret of ours.
 
     Args:
         claim: The claimed delivery.
@@ -199,9 +206,10 @@ def judge(
         started_at: When the attempt began.
         ended_at: When it was over; the next wait counts from here.
         random: Returns a float in [0, 1), for jitter.
+        request: What was sent; where the receiver echoes its signatures, they are not stored. None: nothing was sent.
         refused: The URL itself, or the IP literal in it, is refused: trying again cannot help.
     """
-    attempt = _attempt(claim, reply, started_at=started_at, ended_at=ended_at)
+    attempt = _attempt(claim, reply, request, started_at=started_at, ended_at=ended_at)
     outcome = _Outcome(reply.status, refused, policy)
     verdict = next(verdict for _, holds, verdict in OUTCOMES if holds(outcome))
     due_at: datetime | None = None
@@ -245,22 +253,32 @@ def _settlement(
     return Settlement(claim.claim_id, attempt, state, due_at, entry)
 
 
-def _attempt(claim: Claim, reply: Reply, *, started_at: datetime, ended_at: datetime) -> Attempt:
-    succeeded = reply.status is not None and reply.status in SUCCESS
+def reply_reason(reply: Reply) -> str:
+    """Return an attempt's reason: empty for a 2xx, else the transport's; ``redirect`` or ``status`` if it gave none."""
+    if reply.status is not None and reply.status in SUCCESS:
+        return ""
+    redirected = reply.status is not None and 300 <= reply.status < 400
+    return reply.reason or ("redirect" if redirected else "status")
+
+
+def _attempt(
+    claim: Claim, reply: Reply, request: Request | None, *, started_at: datetime, ended_at: datetime
+) -> Attempt:
+    reason = reply_reason(reply)
+    headers, body = _bounded(reply.headers), reply.body[:MAX_LOGGED_BODY]
+    if headers or body:
+        secrets = secrets_of(claim.endpoint, request, event_id=claim.event_id)
+        headers, body = redacted_headers(headers, secrets), redacted(body, secrets)
     return Attempt(
         number=claim.attempt_number,
         started_at=started_at,
         duration=reply.elapsed,
         status=reply.status,
-        reason="" if succeeded else reply.reason or _unwanted(reply.status),
-        response_headers=_bounded(reply.headers),
-        response_body=reply.body[:MAX_LOGGED_BODY],
-        retry_after=None if succeeded else _retry_after(reply, now=ended_at),
+        reason=reason,
+        response_headers=headers,
+        response_body=body,
+        retry_after=_retry_after(reply, now=ended_at) if reason else None,
     )
-
-
-def _unwanted(status: int | None) -> str:
-    return "redirect" if status is not None and 300 <= status < 400 else "status"
 
 
 def _bounded(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

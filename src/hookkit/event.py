@@ -120,6 +120,11 @@ def _data(value: object) -> object:
     return value
 
 
+def _unshown(value: object) -> str:
+    """Return what a ``repr`` shows of a payload, which tells of persons: whether there is one."""
+    return "<not shown>" if value else repr(value)
+
+
 @attrs.frozen
 class Event:
     """One thing that happened.
@@ -144,9 +149,9 @@ class Event:
     """
 
     type: str = attrs.field(converter=check_type)
-    data: Any = attrs.field(default=None, converter=_data)
+    data: Any = attrs.field(default=None, converter=_data, repr=_unshown)
     id: str = attrs.field(default="", converter=_event_id, kw_only=True)
     occurred_at: datetime | None = attrs.field(default=None, converter=_aware, kw_only=True)
     tenant: str = attrs.field(default="", converter=_tenant, kw_only=True)
-    context: Mapping[str, Any] = attrs.field(factory=dict, converter=_context, kw_only=True)
+    context: Mapping[str, Any] = attrs.field(factory=dict, converter=_context, repr=_unshown, kw_only=True)
     idempotency_key: str | None = attrs.field(default=None, converter=_key, kw_only=True)

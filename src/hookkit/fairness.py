@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from hookkit.model import Endpoint
     from hookkit.work import Claim, EndpointState, Lane
 
-__all__ = ["Candidate", "Limits", "Line", "Slots", "allocate", "next_token_at", "tokens_at"]
+__all__ = ["UNREADABLE_WAIT", "Candidate", "Limits", "Line", "Slots", "allocate", "next_token_at", "tokens_at"]
+
+UNREADABLE_WAIT: Final = timedelta(minutes=1)
+"""How long an endpoint waits whose secrets could not be read, before a claim looks at it again."""
 
 
 @attrs.frozen
@@ -100,6 +103,8 @@ class Line:
         in_flight: Unexpired leases, over all processes.
         tokens: Rate tokens at `tokens_since`.
         tokens_since: When they were counted; None: never, so the bucket is full.
+        unreadable: Why its webhook's secrets cannot be read; "" if they can. It is not served then, and looked at again
+            after a while: an operator's mistake is neither an attempt nor the endpoint's fault.
     """
 
     state: EndpointState
@@ -107,6 +112,7 @@ class Line:
     in_flight: int = 0
     tokens: float = 0.0
     tokens_since: datetime | None = None
+    unreadable: str = ""
 
     def candidate(self, due: int) -> Candidate:
         """Return it as a candidate with so many due deliveries, which are within its room."""
@@ -118,7 +124,7 @@ class Line:
         """Return from when on it may be served, at the earliest now; None: not before something else happens."""
         if self.held or self.in_flight >= ramp_cap(self.state, endpoint.max_in_flight):
             return None
-        opens = now
+        opens = now + UNREADABLE_WAIT if self.unreadable else now
         if self.state.probe_at is not None:
             opens = max(opens, self.state.probe_at)
         if endpoint.rate_limit is not None:

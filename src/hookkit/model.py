@@ -5,13 +5,15 @@ All are frozen attrs classes. Times are aware UTC datetimes, durations timedelta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, final
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from hookkit.event import type_name
+from hookkit.masked import Headers, Unpickled, shown_url
+from hookkit.plaintext import lines_of
 from hookkit.signing import SigningKey
 
 if TYPE_CHECKING:
@@ -45,37 +47,6 @@ def as_duration(value: timedelta | float) -> timedelta:
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
 
 
-@final
-class Headers(Mapping[str, str]):
-    """Custom headers: a read-only mapping whose ``repr`` shows the names and masks the values."""
-
-    __slots__ = ("_items",)
-
-    def __init__(self, items: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        self._items = dict(items)
-
-    def __getitem__(self, name: str) -> str:
-        return self._items[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __repr__(self) -> str:
-        return repr(dict.fromkeys(self._items, "***"))
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("custom headers are not pickled: their values may be credentials")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _: object) -> Self:
-        return self
-
-
 def _names(events: str | EventType | Iterable[str | EventType]) -> tuple[str, ...]:
     if isinstance(events, str) or not isinstance(events, Iterable):
         return (type_name(events),)
@@ -88,7 +59,7 @@ def _keys(keys: str | SigningKey | Iterable[str | SigningKey]) -> tuple[SigningK
 
 
 @attrs.frozen(init=False)
-class Endpoint:
+class Endpoint(Unpickled):
     """A webhook: where to send which events, and how. The shipped implementation of the ``Webhook`` protocol.
 
     It checks nothing but types; :meth:`hookkit.Registry.create` checks the rest.
@@ -114,7 +85,7 @@ class Endpoint:
             ``disable()``.
     """
 
-    url: str
+    url: str = attrs.field(repr=shown_url)
     events: tuple[str, ...]
     name: str
     id: str
@@ -169,15 +140,6 @@ class Endpoint:
         }.items():
             object.__setattr__(self, field, value)
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("an Endpoint holds signing keys and is not pickled; store it with a WebhookStore")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _: object) -> Self:
-        return self
-
 
 @attrs.frozen
 class Emission:
@@ -196,7 +158,7 @@ class Emission:
 
 
 @attrs.frozen
-class Request:
+class Request(Unpickled):
     """One HTTP request, ready to be sent as it is.
 
     Args:
@@ -209,7 +171,7 @@ class Request:
     """
 
     method: str
-    url: str
+    url: str = attrs.field(repr=shown_url)
     headers: tuple[tuple[str, str], ...] = attrs.field(repr=lambda pairs: repr([name for name, _ in pairs]))
     body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
     deadline: timedelta = attrs.field(default=timedelta(seconds=15), converter=as_duration)
@@ -246,10 +208,11 @@ class Attempt:
         duration: How long it took.
         status: The HTTP status, or None if none arrived.
         reason: Empty on success; ``status`` for an unwanted status; ``redirect`` for a 3xx; ``lost`` when the lease ran
-            out before the outcome was stored; else one of the transport's reasons.
-        response_headers: Pairs as received, cut to a bounded size.
-        response_body: Raw bytes, cut at the transport's cap. They come from the customer's server: escape before
-            showing.
+            out before the outcome was stored; ``unsendable`` when the request could not be made or signed, so that
+            nothing was sent; else one of the transport's reasons (:class:`hookkit.protocols.Transport`).
+        response_headers: Pairs as received, cut to a bounded size; ``***`` where the receiver echoed a secret of ours.
+        response_body: Raw bytes, cut at the transport's cap, with ``***`` likewise. They come from the customer's
+            server and may hold anything: :meth:`shown_body` is for showing.
         retry_after: What the receiver asked for, if it asked in a form that RFC 9110 §10.2.3 allows.
     """
 
@@ -261,6 +224,17 @@ class Attempt:
     response_headers: tuple[tuple[str, str], ...] = ()
     response_body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     retry_after: timedelta | None = None
+
+    def shown_body(self, limit: int = 4_096) -> str:
+        """Return the response's body as harmless text: its lines, with whatever is not plainly seen as its escape.
+
+        It is not made ready for HTML: that is the affair of the page's template, as for any text. Headers and names
+        are made harmless by :func:`hookkit.plaintext.plain`.
+
+        Args:
+            limit: Show at most so many bytes of it, and say how many more there are.
+        """
+        return "\n".join(lines_of(self.response_body, limit))
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from hookkit.event import MAX_TEXT_CHARS, check_id, is_text, type_name
 from hookkit.events import check_pattern
 from hookkit.jsontext import check_json
 from hookkit.keys import new_ed25519_pair
+from hookkit.masked import Headers
 from hookkit.retry import RetryPolicy
 from hookkit.signing import SigningKey
 
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
     from hookkit.protocols import EventType
     from hookkit.targets import TargetPolicy
 
-__all__ = ["FAILED", "UPDATABLE", "check_endpoint", "is_reserved", "renewed", "rotated", "subscribed_events"]
+__all__ = [
+    "FAILED",
+    "check_endpoint",
+    "check_fields",
+    "check_headers",
+    "is_reserved",
+    "profile_of",
+    "renewed",
+    "rotated",
+    "subscribed_events",
+]
 
 UPDATABLE: Final = frozenset(
     {"name", "url", "events", "headers", "profile", "retry", "max_in_flight", "rate_limit", "metadata"}
@@ -41,8 +52,21 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _VALUE = re.compile(r"[ -~]*")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# Those that frame the message or speak of the connection (RFC 9110 §7.6.1, RFC 9112 §6, RFC 9113 §8.2.2), and cookies.
 RESERVED: Final = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "cookie"}
+    {
+        "connection",
+        "content-length",
+        "cookie",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 RESERVED_PREFIXES: Final = ("proxy-", "webhook-", "svix-")
 
@@ -50,6 +74,29 @@ RESERVED_PREFIXES: Final = ("proxy-", "webhook-", "svix-")
 def is_reserved(name: str, profile: Profile) -> bool:
     """Return whether a custom header of this lower-case name would touch the connection or the signature."""
     return name in RESERVED or name.startswith(RESERVED_PREFIXES) or name in profile.scheme.header_names
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise unless each is a header's name (RFC 9110 §5.6.2) and printable ASCII with no space around it.
+
+    Args:
+        headers: Custom headers.
+
+    Raises:
+        InvalidEndpoint: Reason ``headers``. No value is quoted: it may be a credential.
+    """
+    wrong = next(filter(None, (_wrong_header(name, value) for name, value in headers.items())), "")
+    if wrong:
+        # Raised here, where no local variable is a header's value: some tools show those of every frame.
+        raise InvalidEndpoint(f"headers: {wrong}", "headers")
+
+
+def _wrong_header(name: object, value: object) -> str:
+    if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
+        return f"{str(name)[:80]!r} is not a header name (RFC 9110 §5.6.2)"
+    if not isinstance(value, str) or _VALUE.fullmatch(value) is None or value != value.strip():
+        return f"the value of {name!r} is not printable ASCII, or begins or ends with a space"
+    return ""
 
 
 def check_endpoint(
@@ -74,15 +121,36 @@ def check_endpoint(
     """
     _check_texts(endpoint)
     targets.check_url(endpoint.url)
+    profile = profile_of(endpoint, profiles)
+    _check_events(endpoint.events, catalog)
+    _check_headers(endpoint.headers, profile)
+    _check_keys(endpoint, profile)
+    _check_numbers(endpoint)
+    _check_metadata(endpoint.metadata)
+
+
+def check_fields(fields: dict[str, Any]) -> None:
+    """Raise TypeError if ``Registry.update`` does not take one of these fields. Their secrets are masked from here on.
+
+    Args:
+        fields: What it was given. It is changed: headers hide their values then, and nothing is left of it where it is
+            refused, so that a traceback with local variables shows no key and no header's value.
+    """
+    other = sorted(fields.keys() - UPDATABLE)
+    if other:
+        fields.clear()
+        raise TypeError(f"update() takes {', '.join(sorted(UPDATABLE))}; not {', '.join(other)}")
+    if "headers" in fields:
+        fields["headers"] = Headers(fields["headers"])
+
+
+def profile_of(endpoint: Endpoint, profiles: Mapping[str, Profile]) -> Profile:
+    """Return the webhook's profile. :class:`~hookkit.InvalidEndpoint` (reason ``profile``) if it is not known here."""
     profile = profiles.get(endpoint.profile)
     if profile is None:
         known = ", ".join(sorted(profiles))
         raise InvalidEndpoint(f"profile: {endpoint.profile!r} is not known here; there are {known}", "profile")
-    _check_events(endpoint.events, catalog)
-    _check_headers(endpoint.headers.items(), profile)
-    _check_keys(endpoint, profile)
-    _check_numbers(endpoint)
-    _check_metadata(endpoint.metadata)
+    return profile
 
 
 def _check_texts(endpoint: Endpoint) -> None:
@@ -110,12 +178,10 @@ def _check_events(events: tuple[str, ...], catalog: Container[str] | None) -> No
             raise InvalidEndpoint(f"events: {event!r} is not in the catalogue", "events")
 
 
-def _check_headers(headers: Iterable[tuple[object, object]], profile: Profile) -> None:
+def _check_headers(headers: Mapping[str, str], profile: Profile) -> None:
+    check_headers(headers)
     seen: set[str] = set()
-    size = 0
-    for name, value in headers:
-        if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
-            raise InvalidEndpoint(f"headers: {str(name)[:80]!r} is not a header name (RFC 9110 §5.6.2)", "headers")
+    for name in headers:
         lower = name.lower()
         if lower in seen:
             raise InvalidEndpoint(f"headers: {name!r} is there twice, in two spellings", "headers")
@@ -123,12 +189,8 @@ def _check_headers(headers: Iterable[tuple[object, object]], profile: Profile) -
             raise InvalidEndpoint(f"headers: {name!r} is set by hookkit or by the connection itself", "headers")
         if lower == "content-type" and lower not in profile.replaceable:
             raise InvalidEndpoint(f"headers: {name!r} is given by the {profile.name} profile", "headers")
-        if not isinstance(value, str) or _VALUE.fullmatch(value) is None or value != value.strip():
-            raise InvalidEndpoint(
-                f"headers: the value of {name!r} is not printable ASCII, or begins or ends with a space", "headers"
-            )
         seen.add(lower)
-        size += len(name) + len(value)
+    size = sum(len(name) + len(value) for name, value in headers.items())
     if size > MAX_HEADER_BYTES:
         raise InvalidEndpoint(f"headers: {size} bytes in all; at most {MAX_HEADER_BYTES}", "headers")
 

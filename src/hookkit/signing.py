@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, final
 
 import attrs
 
-from hookkit.errors import InvalidKey, PayloadError
+from hookkit.errors import HookkitError, InvalidKey, PayloadError
 from hookkit.keys import Ed25519Secret, same, standard_key
 
 if TYPE_CHECKING:
@@ -132,8 +132,21 @@ class SigningKey:
         forms = self._value.parsed
         found: _T | None = forms.get(form)
         if found is None:
-            found = forms[form] = parse(self._value.text)
+            found = forms[form] = self._parse(parse)
         return found
+
+    def _parse(self, parse: Callable[[str], _T]) -> _T:
+        """Return what `parse` makes of the text. What it raises comes without its frames: they hold the text."""
+        failure: HookkitError
+        try:
+            return parse(self._value.text)
+        except HookkitError as error:
+            failure = error
+            failure.__cause__ = failure.__context__ = None
+        try:
+            raise failure.with_traceback(None)
+        finally:
+            del failure  # or it and this frame would hold each other
 
 
 def as_keys(keys: str | SigningKey | Iterable[str | SigningKey]) -> tuple[SigningKey, ...]:

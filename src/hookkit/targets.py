@@ -220,8 +220,8 @@ class TargetPolicy:
             raise TargetRefused("what the name resolved to is no IP address", "ip") from None
         why = self._refusal(ip)
         if why:
-            how = f'to allow it, pass targets=TargetPolicy(allow_networks=("{ip}",))'
-            raise TargetRefused(f"{ip} must not be called: {why}; {how}", "ip")
+            shown = str(ip).partition("%")[0]  # a scope id may be any text
+            raise TargetRefused(f"{shown} must not be called: {why}", "ip")
 
     def names_address(self, address: str | IPv4Address | IPv6Address) -> bool:
         """Return whether `allow_networks` holds `address`: then the host wants it called, public or not."""
@@ -229,7 +229,7 @@ class TargetPolicy:
         return any(ip in network for network in self.allow_networks)
 
     def _refusal(self, ip: IPv4Address | IPv6Address) -> str:
-        """Return why `ip` must not be called, or nothing."""
+        """Return why `ip` must not be called, and how it could be if it can; or nothing."""
         if any(ip in network for network in self.deny_networks):
             return "it lies in deny_networks"
         if isinstance(ip, IPv6Address):
@@ -242,9 +242,8 @@ class TargetPolicy:
                 return "it is no NAT64 address (RFC 6052 §2.2)" if inner is None else self._refusal(inner)
         if self.names_address(ip):
             return ""
-        if not self.public:
-            return "the policy allows only allow_networks"
-        return _special_ipv4(ip) if isinstance(ip, IPv4Address) else _special_ipv6(ip)
+        why = "the policy allows only allow_networks" if not self.public else _special(ip)
+        return f'{why}; to allow it, pass targets=TargetPolicy(allow_networks=("{ip}",))' if why else ""
 
     def _port(self, text: str | None, scheme: str) -> int:
         if text is None:
@@ -353,11 +352,10 @@ def _inside_nat64(ip: IPv6Address, prefix: IPv6Network) -> IPv4Address | None:
     return IPv4Address(bytes([octets[index] for index in range(start, 16) if index != 8][:4]))
 
 
-def _special_ipv4(ip: IPv4Address) -> str:
-    return next((f"{network} is {what}" for network, what in _DENIED_IPV4.items() if ip in network), "")
-
-
-def _special_ipv6(ip: IPv6Address) -> str:
+def _special(ip: IPv4Address | IPv6Address) -> str:
+    """Return what makes `ip` no public address, or nothing."""
+    if isinstance(ip, IPv4Address):
+        return next((f"{network} is {what}" for network, what in _DENIED_IPV4.items() if ip in network), "")
     if ip not in _GLOBAL_IPV6:
         return f"only {_GLOBAL_IPV6} is public"
     return next((f"{network} is {what}" for network, what in _DENIED_IPV6.items() if ip in network), "")

@@ -1,7 +1,7 @@
 """Verifying: from a raw body and headers, in whatever form a framework has them, to a :class:`~hookkit.Verified`.
 
 Whatever bytes and headers a sender thinks of, nothing but :class:`~hookkit.VerificationError` comes of them. The checks
-on what they say are in :mod:`hookkit.checks`; here lies what differs between frameworks.
+on what they say are in :mod:`hookkit.checks`; what differs between frameworks is in :mod:`hookkit.headers`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,20 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from hookkit.checks import as_tolerance
 from hookkit.errors import VerificationError
+from hookkit.headers import HeaderItems, header_fields
 from hookkit.schemes import STANDARD, StandardScheme
 from hookkit.signing import SigningKey, Verified, as_keys, live_keys
 
 if TYPE_CHECKING:
     from hookkit.protocols import Verifier
 
-__all__ = ["HeaderItems", "verify_signature"]
+__all__ = ["verify_signature"]
 
 _LAST_SECOND = 253_402_214_400  # 9999-12-31: a day before datetime ends, so that every time in a window is one
-
-
-class HeaderItems(Protocol):
-    """Headers as most frameworks keep them: an object whose ``items()`` gives pairs of name and value."""
-
-    def items(self) -> Iterable[tuple[object, object]]:
-        """Return the pairs. Names in any case, as str or bytes; values likewise, or lists of them."""
-        ...
 
 
 def verify_signature(
@@ -77,15 +70,16 @@ def verify_signature(
     """
     seconds = int(time.time()) if now is None else _unix_seconds(now)
     allowed = None if tolerance is None else as_tolerance(tolerance)
-    live = (keys,) if isinstance(keys, SigningKey) and keys.expires_at is None else _live(as_keys(keys), seconds)
+    # The same name: from here on no frame holds the text of a key, whatever shows the locals of a traceback.
+    keys = (keys,) if isinstance(keys, SigningKey) and keys.expires_at is None else _live(as_keys(keys), seconds)
     raw = body if type(body) is bytes and len(body) <= max_body_bytes else _raw_body(body, max_body_bytes)
     if type(scheme) is StandardScheme and type(headers) is dict:
-        verified = scheme.quick(raw, headers, live, seconds, allowed)
+        verified = scheme.quick(raw, headers, keys, seconds, allowed)
         if verified is not None:
             return verified
     if not hasattr(scheme, "verify"):
         raise TypeError(f"scheme: {type(scheme).__name__} cannot verify; use one of hookkit.schemes")
-    return _walked(raw, headers, live, scheme, (seconds, allowed), method, url)
+    return _walked(raw, headers, keys, scheme, (seconds, allowed), method, url)
 
 
 def _walked(
@@ -98,7 +92,7 @@ def _walked(
     url: str | None,
 ) -> Verified:
     """Verify after a walk through all headers: the short way if they are ordinary then, else the long way."""
-    fields, (now, tolerance) = _fields(headers), window
+    fields, (now, tolerance) = header_fields(headers), window
     # Once more, where it was the form of the headers that was in the way, and not what they say.
     if type(scheme) is StandardScheme and (type(headers) is not dict or headers.keys() != fields.keys()):
         verified = scheme.quick(body, fields, keys, now, tolerance)
@@ -149,65 +143,7 @@ def _raw_body(body: object, max_body_bytes: int) -> bytes:
     return bytes(body)  # which is the same object if it was bytes
 
 
-# --- Headers ----------------------------------------------------------------------------------------------------------
-
-
-def _fields(headers: object) -> dict[str, list[str]]:
-    """Return every header under its lower-case name, with every value it came with."""
-    found: dict[str, list[str]] = {}
-    for name, value in _pairs(headers):
-        if type(name) is str and type(value) is str:  # the usual case, and this loop is the hottest
-            name, values = name.lower(), [value]  # noqa: PLW2901 - the same name, as it is looked up
-        elif type(name) is bytes and type(value) is bytes:  # as ASGI has them
-            name, values = name.decode("latin-1").lower(), [value.decode("latin-1")]  # noqa: PLW2901 - likewise
-        elif isinstance(value, tuple) and isinstance(name, str) and name == "wsgi.version":
-            return _fields(_environ_headers(headers))
-        else:
-            name, values = _text(name).lower(), _texts(value)  # noqa: PLW2901 - likewise
-        if name in found:
-            found[name] += values
-        else:
-            found[name] = values
-    return found
-
-
-def _pairs(headers: object) -> Iterable[tuple[object, object]]:
-    """Return the pairs of a container, none of them collapsed.
-
-    ``items()`` of some multi-dicts joins or drops repeated names: httpx and Starlette show all in ``multi_items()``,
-    Django and Werkzeug all values of a name in ``lists()``.
-    """
-    if isinstance(headers, (list, tuple)):
-        return _only_pairs(headers)
-    if type(headers) is dict:
-        return headers.items()
-    for method in ("multi_items", "lists", "items"):
-        items = getattr(headers, method, None)
-        if callable(items):
-            return _only_pairs(items())
-    raise TypeError(f"headers: {type(headers).__name__}; give an object with items(), or a list of pairs")
-
-
-def _only_pairs(items: Any) -> list[tuple[object, object]]:
-    return [(item[0], item[1]) for item in items if isinstance(item, (list, tuple)) and len(item) == 2]
-
-
-def _text(value: object) -> str:
-    """Return a name or a value as text; empty if it cannot be any."""
-    return value if isinstance(value, str) else value.decode("latin-1") if isinstance(value, bytes) else ""
-
-
-def _texts(value: object) -> list[str]:
-    return [_text(one) for one in value] if isinstance(value, (list, tuple)) else [_text(value)]
-
-
-def _environ_headers(environ: object) -> list[tuple[str, object]]:
-    """Return the headers of a WSGI environ (PEP 3333): only ``HTTP_…`` comes from the request's headers."""
-    return [
-        (name[5:].replace("_", "-"), value)
-        for name, value in _pairs(environ)
-        if isinstance(name, str) and name.startswith("HTTP_")
-    ]
+# --- Hints ------------------------------------------------------------------------------------------------------------
 
 
 def _other_headers(fields: dict[str, list[str]], scheme: Verifier) -> str:

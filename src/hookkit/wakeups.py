@@ -1,6 +1,8 @@
 """Wake-ups within one process: an emit tells the workers of the same store at once, instead of at their next poll.
 
-Stores know each other by their ``wake_key`` (the SQLite file, say), or else by being the same object.
+Stores know each other by their ``wake_key`` (the SQLite file, say), or else by being the same object. A store that can
+hear of other processes, too, has ``watch(changed)``: it calls `changed` whenever it hears something, until the function
+that it returned is called; it may return None for never.
 """
 
 from __future__ import annotations
@@ -35,7 +37,13 @@ def listen(store: object, listener: Callable[[], None]) -> Callable[[], None]:
     with _lock:
         _listeners.setdefault(key, {})[token] = listener
 
+    # Asked of the class: an object that answers to every name would promise what it does not know.
+    watch = getattr(type(store), "watch", None)
+    unwatch: Callable[[], None] | None = None if watch is None else watch(store, lambda: _tell(listener))
+
     def forget() -> None:
+        if unwatch is not None:
+            unwatch()
         with _lock:
             listeners = _listeners.get(key, {})
             listeners.pop(token, None)
@@ -50,7 +58,11 @@ def wake(store: object) -> None:
     with _lock:
         listeners = list(_listeners.get(_key(store), {}).values())
     for listener in listeners:
-        try:
-            listener()
-        except Exception:  # noqa: BLE001 - logged; the event is stored, and its emitter must not hear otherwise
-            _log.exception("a listener raised; its worker finds the event at its next poll")
+        _tell(listener)
+
+
+def _tell(listener: Callable[[], None]) -> None:
+    try:
+        listener()
+    except Exception:  # noqa: BLE001 - logged; the event is stored, and its emitter must not hear otherwise
+        _log.exception("a listener raised; its worker finds the event at its next poll")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
 from hookkit.model import Attempt, DeliveryState, Endpoint, LogEntry, Notice
 
 __all__ = [
+    "SETTLED_REASONS",
     "Claim",
     "EndpointState",
     "HealthStep",
@@ -26,6 +27,9 @@ __all__ = [
 ]
 
 Lane = Literal["first", "retry", "recover"]
+
+SETTLED_REASONS: Final = ("exhausted", "gone")
+"""The reasons of a failure, besides none, that come with a settlement. All others are given by the queue."""
 
 
 @attrs.frozen

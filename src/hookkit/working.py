@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeGuard, TypeVar
 import attrs
 
 from hookkit.model import Reply
+from hookkit.plaintext import plain
 
 if TYPE_CHECKING:
     from hookkit.model import Notice
@@ -22,6 +23,7 @@ __all__ = [
     "POLL_S",
     "PRUNE_BATCH",
     "STOP_TRIES",
+    "TELL_BATCH",
     "Bounds",
     "Chores",
     "Settings",
@@ -36,6 +38,8 @@ POLL_S: Final = 0.5
 """How often a worker looks for what other processes emitted, in seconds."""
 PRUNE_BATCH: Final = 500
 """How many deliveries one piece of housekeeping touches."""
+TELL_BATCH: Final = 100
+"""How many ends a log that is elsewhere is told of at a time."""
 STOP_TRIES: Final = 3
 """How often a worker that is to stop tries to settle what it sent."""
 PAUSE_MAX_S: Final = 30.0
@@ -122,10 +126,10 @@ def announce(notice: Notice, on_notice: Callable[[Notice], object] | None) -> No
     """Log a notice, and tell whoever wants to know; what that raises is logged."""
     _log.warning(
         "webhook %s: %s%s%s",
-        notice.endpoint_id,
+        plain(notice.endpoint_id),
         notice.kind,
         f" at {notice.share:.0%}" if notice.share else "",
-        f" ({notice.detail})" if notice.detail else "",
+        f" ({plain(notice.detail)})" if notice.detail else "",
     )
     if on_notice is None:
         return

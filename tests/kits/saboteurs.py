@@ -130,6 +130,8 @@ SABOTEURS = [
     ("next_due", lambda self, now: now, "test_a_breaker_makes_nobody_spin"),
     ("next_due", nothing(), "test_what_is_due_is_due_now"),
     ("expire_held", altered("expire_held", limit=lambda _: 99), "test_expiring_goes_in_batches"),
+    ("ended", nothing(()), "test_what_ended_without_an_outcome_is_told"),
+    ("ended", altered("ended", since=lambda _: LONG_AGO), "test_ends_are_told_since_a_time"),
     ("record", replacing_always, "test_fewer_attempts_never_replace_more"),
     ("recent", altered("recent", event=lambda _: None), "test_an_event_type_can_be_asked_for"),
     ("recent", altered("recent", limit=lambda _: 99), "test_a_page_has_at_most_limit"),

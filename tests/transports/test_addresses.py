@@ -17,10 +17,14 @@ import pytest
 from wire_sender import Sender
 from wire_server import OK, Peer, answer, closed_port, resolving, serving, until, within
 
+from hookkit import Endpoint, OutboxDispatcher, Registry, RetryPolicy, Worker
+from hookkit.stores.memory import MemoryStore
 from hookkit.targets import LOOPBACK, PUBLIC_HTTPS, TargetPolicy
+from hookkit.testing import ManualClock
 from hookkit.transports._exchange import Ended, Exchange, Limits
 from hookkit.transports._lookup import Lookups
 from hookkit.transports._route import Route
+from hookkit.transports.httpx import HttpxTransport
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "ssrf.json"
 CASES = [
@@ -167,6 +171,118 @@ def test_the_peer_is_the_address_that_was_checked(policy, address, peer, own, re
     assert reason == (ended.value.reason if ended else "")
 
 
+# 127.0.0.2 is a network of the host's own here, and every other alias of this machine is the inside.
+ALIAS = TargetPolicy(schemes=("http",), ports=None, allow_networks=("127.0.0.2",), public=False)
+
+
+class Turning:
+    """A resolver that gives one answer after another, and then the last one for ever."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    def __call__(self, host, port, family, kind):
+        self.asked.append(host)
+        addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return resolving({host: addresses})[0](host, port, family, kind)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have 127.0.0.1 alone")
+@pytest.mark.parametrize(
+    ("answers", "called"),
+    [
+        (["127.0.0.2"], True),
+        (["127.0.0.2", "127.0.0.2", "127.0.0.2"], True),
+        (["127.0.0.3"], False),
+        (["127.0.0.2", "127.0.0.3"], False),
+        (["127.0.0.3", "127.0.0.2"], False),
+        (["127.0.0.2", "::1"], False),
+        (["127.0.0.2", "::ffff:127.0.0.2"], False),
+        (["127.0.0.2", "::ffff:7f00:2"], False),
+        (["127.0.0.2", "169.254.169.254"], False),
+        (["127.0.0.2", "nonsense"], False),
+        (["127.0.0.2", "fe80::1%lo"], False),
+        (["127.0.0.2"] * 199 + ["127.0.0.3"], False),
+        ([f"127.0.0.{number}" for number in range(2, 202)], False),
+    ],
+    ids=lambda value: "" if isinstance(value, bool) else f"{value[0]}+{len(value) - 1}",
+)
+def test_only_what_the_policy_allows_is_called(sender, answers, called) -> None:
+    """With listeners on both addresses: the allowed one is called, and neither if one answer is refused."""
+    resolve, asked = resolving({"alias.test": answers})
+    with serving(answer(OK), address="127.0.0.2") as allowed, serving(answer(OK), address="127.0.0.3") as inside:
+        for server in (allowed, inside):
+            reply = sender.post(server.url(host="alias.test"), resolver=resolve, targets=ALIAS)
+            expected = (204, "") if called and server is allowed else (None, "connect" if called else "target_refused")
+            assert (reply.status, reply.reason) == expected
+        assert (allowed.accepted, inside.accepted) == (int(called), 0)
+    assert asked == ["alias.test"] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have 127.0.0.1 alone")
+def test_a_name_that_turns_between_registration_and_attempts(sender) -> None:
+    """Registration asks no resolver, each attempt asks once, and calls what that very answer was (SSRF-381, SSRF-382).
+
+    A resolver that alternates cannot answer the check with one address and the connection with another.
+    """
+    resolve = Turning(["127.0.0.2"], ["127.0.0.3"], ["127.0.0.2", "127.0.0.3"], ["127.0.0.2"])
+    with serving(answer(OK), address="127.0.0.2") as allowed, serving(answer(OK), address="127.0.0.3") as inside:
+        url = allowed.url(host="turning.test")
+        ALIAS.check_url(url)
+        assert resolve.asked == []
+        replies = [sender.post(url, resolver=resolve, targets=ALIAS) for _ in range(4)]
+        assert (allowed.accepted, inside.accepted) == (2, 0)
+    assert [reply.reason for reply in replies] == ["", "target_refused", "target_refused", ""]
+    assert resolve.asked == ["turning.test"] * 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have 127.0.0.1 alone")
+def test_a_retry_asks_again_and_a_refusal_is_retried() -> None:
+    """Through a whole worker: moved inside, the attempt failed and nobody was called; moved back, it is delivered.
+
+    What DNS answers may be a mistake of an hour, so it is no reason to give a delivery up (SSRF-383).
+    """
+    clock, store = ManualClock(), MemoryStore()
+    resolve = Turning(["127.0.0.3"], ["127.0.0.2"])
+    with serving(answer(OK), address="127.0.0.2") as allowed, serving(answer(OK), address="127.0.0.3") as inside:
+        with HttpxTransport(targets=ALIAS, resolver=resolve) as transport:
+            registry = Registry(store, transport=transport, clock=clock)
+            url = allowed.url(host="turning.test")
+            made = registry.create(Endpoint(url, "*", retry=RetryPolicy([60], jitter=0)))
+            worker = Worker(store, transport=transport, clock=clock)
+            (delivery,) = OutboxDispatcher(store, clock=clock).emit("a").delivery_ids
+            worker.drain()
+            assert registry.entry(delivery).state == "pending"
+            clock.advance(60)
+            worker.drain()
+            entry = registry.entry(delivery)
+            health = registry.health(made.id)[made.id]
+        assert (allowed.accepted, inside.accepted) == (1, 0)
+    assert (entry.state, [attempt.reason for attempt in entry.attempts]) == ("succeeded", ["target_refused", ""])
+    assert "127.0.0.3" not in repr(entry)
+    assert health.succeeded == 1
+
+
+def test_duplicates_are_one_address() -> None:
+    """What the resolver says twice is tried once, in its order."""
+    resolve, _ = resolving({"twice.test": ["127.0.0.2", "127.0.0.1", "127.0.0.2", "127.0.0.1"]})
+    assert Lookups(resolve).resolve("twice.test", 443, exchange()) == ("127.0.0.2", "127.0.0.1")
+
+
+def test_the_resolver_is_called_as_getaddrinfo_is(sender) -> None:
+    """With host, port, family and type: the system's own function, or any other of its form, can stand there."""
+    calls = []
+
+    def resolve(*arguments):
+        calls.append(arguments)
+        return socket.getaddrinfo("127.0.0.1", *arguments[1:])
+
+    with serving(answer(OK)) as server:
+        assert sender.post(server.url(host="hook-a.test"), resolver=resolve).status == 204
+    assert calls == [("hook-a.test", server.port, socket.AF_UNSPEC, socket.SOCK_STREAM)]
+
+
 # --- Lookups ----------------------------------------------------------------------------------------------------------
 
 
@@ -190,15 +306,16 @@ def test_a_failed_lookup_is_dns(sender, error) -> None:
     assert (reply.status, reply.reason) == (None, "dns")
 
 
-@pytest.mark.parametrize("answers", [[], None, [()], [("odd", 1)]])
+@pytest.mark.parametrize("answers", [[], None, 5, [()], [None], [("odd", 1)], [(2, 1, 6, "", ())]])
 def test_an_answer_without_addresses_is_dns(sender, answers) -> None:
     """An empty or odd answer is none."""
     assert sender.post("http://gone.test/", resolver=lambda *_: answers).reason == "dns"
 
 
-def test_what_is_no_address_is_refused(sender) -> None:
-    """An answer that cannot be read cannot be checked."""
-    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("not an address", 80))]
+@pytest.mark.parametrize("text", ["not an address", "", "127.1", "0x7f000001", b"127.0.0.1", None, 2130706433, "::1%"])
+def test_what_is_no_address_is_refused(sender, text) -> None:
+    """An answer that cannot be read cannot be checked: no spelling but the one counts."""
+    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, 80))]
     assert sender.post("http://odd.test/", resolver=lambda *_: answers).reason == "target_refused"
 
 

@@ -11,6 +11,7 @@ from wire_server import OK, Peer, answer, closed_port, serving, within
 
 from hookkit import Request
 from hookkit.targets import LOOPBACK
+from hookkit.transports._exchange import Exchange
 from hookkit.transports.httpx import AsyncHttpxTransport, HttpxTransport
 
 DEADLINE = 0.4
@@ -251,6 +252,22 @@ def test_a_flood_ends_at_the_budget(sender, data, reason) -> None:
         reply = sender.post(server.url(), deadline=30)
     assert (reply.status, reply.reason) == (None, reason)
     assert reply.elapsed.total_seconds() < 10
+
+
+def test_a_reply_is_read_in_small_pieces(sender, monkeypatch) -> None:
+    """However much has arrived, a little of it is parsed at a time, so that others on the event loop get their turn."""
+    pieces, received = [], Exchange.received
+
+    def watched(self, data: bytes) -> bytes:
+        pieces.append(len(data))
+        return received(self, data)
+
+    monkeypatch.setattr(Exchange, "received", watched)
+    size = 150_000
+    with serving(answer(HEAD + b"Content-Length: %d\r\n\r\n" % size + b"x" * size)) as server:
+        reply = sender.post(server.url(), max_response_bytes=size)
+    assert (len(reply.body), reply.truncated) == (size, False)
+    assert max(pieces) <= 16_384
 
 
 def test_stored_headers_are_capped(sender) -> None:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from hookkit import health
 from hookkit.delivery import give_up, is_spent, judge, prepare, retry_policy
-from hookkit.errors import InvalidKey, TargetRefused
+from hookkit.errors import HookkitError, NotFound, TargetRefused
 from hookkit.model import Notice, Reply
-from hookkit.working import is_sound
+from hookkit.plaintext import plain
+from hookkit.working import TELL_BATCH, is_sound
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hookkit.model import Request
+    from hookkit.model import LogEntry, Request
     from hookkit.profiles import Profile
-    from hookkit.protocols import AsyncDeliveryQueue, AsyncLogStore, AsyncTransport, Clock
+    from hookkit.protocols import AsyncDeliveryQueue, AsyncLogStore, AsyncStore, AsyncTransport, Clock
     from hookkit.targets import TargetPolicy
     from hookkit.work import Claim, Settlement
 
-__all__ = ["AsyncCourier", "send"]
+__all__ = ["AsyncCourier", "record_ends", "send", "tell_ends"]
 
 _log: Final = logging.getLogger("hookkit.courier")
 
@@ -36,6 +38,32 @@ async def send(transport: AsyncTransport, request: Request) -> Reply:
     except Exception:  # noqa: BLE001 - a host's transport; logged
         _log.exception("the transport raised")
     return Reply(None, reason="protocol_error")
+
+
+async def tell_ends(store: AsyncStore, logs: AsyncLogStore, *, since: datetime) -> None:
+    """Have a log that is elsewhere hear of what ended since then without an attempt. It raises nothing.
+
+    What was done in the store is done, whatever becomes of this; the worker's housekeeping tells the log once more.
+    """
+    if logs is store:
+        return  # it knows
+    try:
+        ids = await store.ended(since=since)
+        for start in range(0, len(ids), TELL_BATCH):
+            await record_ends(store, logs, ids[start : start + TELL_BATCH])
+    except Exception:  # noqa: BLE001 - logged; the deliveries have ended all the same
+        _log.exception("the log was not told of deliveries that have ended")
+
+
+async def record_ends(store: AsyncStore, logs: AsyncLogStore, delivery_ids: Sequence[str]) -> None:
+    """Record those of these deliveries that are still failed; one may have been recovered, or forgotten, since."""
+    ends: list[LogEntry] = []
+    for delivery_id in delivery_ids:
+        with contextlib.suppress(NotFound):
+            entry = await store.entry(delivery_id)
+            if entry.state == "failed":
+                ends.append(entry)
+    await logs.record(ends)
 
 
 class AsyncCourier:
@@ -77,7 +105,7 @@ class AsyncCourier:
         started_at = self._clock.now()
         if is_spent(claim, policy):
             return give_up(claim, now=started_at)
-        reply, refused = await self._carry(claim, profile, started_at)
+        reply, request, refused = await self._carry(claim, profile, started_at)
         return judge(
             claim,
             reply,
@@ -85,23 +113,24 @@ class AsyncCourier:
             started_at=started_at,
             ended_at=self._clock.now(),
             random=self._random,
+            request=request,
             refused=refused,
         )
 
-    async def _carry(self, claim: Claim, profile: Profile, at: datetime) -> tuple[Reply, bool]:
-        """Return the reply, and whether the URL itself was refused."""
+    async def _carry(self, claim: Claim, profile: Profile, at: datetime) -> tuple[Reply, Request | None, bool]:
+        """Return the reply, what was sent, and whether the URL itself was refused."""
         try:
             self._targets.check_url(claim.endpoint.url)
             request = prepare(claim.endpoint, profile, event_id=claim.event_id, body=claim.body, at=at)
         except TargetRefused:
-            return Reply(None, reason="target_refused"), True
-        except (InvalidKey, ValueError) as error:
-            _log.error("delivery %s cannot be signed: %s", claim.delivery_id, error)
+            return Reply(None, reason="target_refused"), None, True
+        except (HookkitError, ValueError) as error:
+            _log.error("delivery %s cannot be signed: %s", claim.delivery_id, plain(str(error)))
         except Exception:  # noqa: BLE001 - a host's scheme; logged
             _log.exception("delivery %s cannot be signed", claim.delivery_id)
         else:
-            return await send(self._transport, request), False
-        return Reply(None, reason="unsendable"), False
+            return await send(self._transport, request), request, False
+        return Reply(None, reason="unsendable"), None, False
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Notice]:
         """Store outcomes, and return the notices to give. What another worker has meanwhile is left to it.

@@ -12,6 +12,7 @@ from hookkit.delivery import complete, plan
 from hookkit.errors import PayloadError
 from hookkit.event import Event
 from hookkit.kinds import check_store
+from hookkit.plaintext import plain
 from hookkit.profiles import BUILTIN
 from hookkit.wakeups import wake
 
@@ -68,9 +69,10 @@ class AsyncOutboxDispatcher:
         Args:
             event: An :class:`~hookkit.Event`; or an event's name, with its `data` and the Event's other `fields`.
             data: The event's data, where `event` is a name.
-            tx: The host's own connection, within its transaction; a sync one is used on the caller's thread. Rolled
-                back, the event never existed; committed, it is delivered at least once. Call :meth:`wake` after the
-                commit to have it sent at once; else a worker finds it at its next poll, within half a second.
+            tx: The host's own connection, within its transaction: of psycopg, asyncpg or aiosqlite, a connection or
+                session of SQLAlchemy; a sync one is used on the caller's thread. Rolled back, the event never existed;
+                committed, it is delivered at least once. Call :meth:`wake` after the commit to have it sent at once;
+                else a worker finds it at its next poll, within half a second.
             fields: ``id``, ``occurred_at``, ``tenant``, ``context``, ``idempotency_key``.
 
         Returns:
@@ -137,5 +139,6 @@ class AsyncOutboxDispatcher:
         """Return the webhooks whose profile is known here. Another one's body cannot be made, so that is said aloud."""
         for endpoint in subscribers:
             if endpoint.profile not in self._profiles:
-                _log.error("webhook %s is not told: its profile %r is not known here", endpoint.id, endpoint.profile)
+                name, profile = plain(endpoint.id), endpoint.profile
+                _log.error("webhook %s is not told: its profile %r is not known here", name, profile)
         return [endpoint for endpoint in subscribers if endpoint.profile in self._profiles]

@@ -107,6 +107,7 @@ class AsyncWorker:
         self._transport = transport
         self._targets = targets_of(targets, transport)
         self._flags: Flags | None = None
+        self._first: Flags | None = Flags()  # the first run's: this task may not have begun when it is stopped
         self._made_transport: AsyncHttpxTransport | None = None
         self._courier: AsyncCourier | None = None
         self._running: asyncio.Task[None] | None = None
@@ -117,17 +118,20 @@ class AsyncWorker:
         """Run in a task of its own until :meth:`stop`. Starting it twice is harmless."""
         if not self._is_running():
             flags = self._flags = Flags()
+            self._first = None
             self._running = asyncio.create_task(self._pump(flags), name="hookkit-worker")
 
     async def run(self) -> None:
         """Run until :meth:`stop` is called, or until this task is cancelled: then leases are given back.
+
+        A stop that came before the first run counts: this returns at once then, and runs when it is called again.
 
         Raises:
             RuntimeError: It is running already.
         """
         if self._is_running():
             raise RuntimeError("this worker is running already")
-        self._flags, self._running = Flags(), None
+        self._flags, self._first, self._running = self._first or Flags(), None, None
         await self._pump(self._flags)
 
     def _is_running(self) -> bool:
@@ -157,6 +161,8 @@ class AsyncWorker:
                 flags.abandoned = True
                 flags.signal.set()
                 await flags.ended.wait()
+        elif self._first is not None:
+            self._first.stopping = True
         await self._close()
         return finished
 

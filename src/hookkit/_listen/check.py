@@ -6,8 +6,9 @@ import argparse
 from typing import Any, TextIO
 
 from hookkit._listen.inputs import Problem, body_from, headers_from, keys_from
-from hookkit._listen.screen import Screen, json_line, plain
+from hookkit._listen.screen import Screen, json_line
 from hookkit.explain import Explanation, explain
+from hookkit.plaintext import plain
 from hookkit.schemes import BUILTIN
 
 __all__ = ["as_json", "check", "explained"]

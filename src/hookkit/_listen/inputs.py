@@ -19,7 +19,8 @@ MAX_BODY: Final = 1_048_576
 _MAX_KEY: Final = 8192
 _MAX_HEADERS: Final = 262_144
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
-_KEY: Final = re.compile(r"whsec_|whsk_")
+# The second is the keys of a vault: k2=<base64 of 32 bytes>,k1=<base64>
+_KEY: Final = re.compile(r"whsec_|whsk_|(?:^|[,=])[\w.-]+=[A-Za-z0-9+/]{43}=(?:,|$)")
 _REQUEST_LINE: Final = re.compile(r"(?:[A-Z]+ \S+ )?HTTP/[0-9]")
 _COPIED: Final = re.compile(r"^[<>] ?")  # as curl -v shows them
 

@@ -1,37 +1,15 @@
-"""What the commands write: nothing that a sender sent reaches the terminal as anything but text.
-
-Whatever could move the cursor, change a colour, hide or turn round what stands beside it is written as its escape.
-"""
+"""What the commands write, and what they leave out of it. :mod:`hookkit.plaintext` makes the rest harmless."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Final, TextIO
 
-__all__ = ["Screen", "json_line", "lines_of", "masked_target", "masked_value", "plain"]
+__all__ = ["Screen", "json_line", "masked_target", "masked_value"]
 
 _SECRET_NAME: Final = re.compile(r"signature|hmac|authorization|cookie|token|secret|key|password", re.IGNORECASE)
 _SECRET_FIELD: Final = re.compile(r"(?i)((?:^|[?&])[^=&]*(?:token|secret|key|password|sig)[^=&]*=)[^&#]+")
-
-
-def plain(text: str) -> str:
-    """Return `text` with every control, bidirectional, invisible or unpaired character as its escape."""
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")
-
-
-def lines_of(body: bytes, limit: int) -> Iterator[str]:
-    """Yield a body's lines in plain text, and in the end how much of it is not shown."""
-    text = body[:limit].decode("utf-8", "backslashreplace")
-    for line in text.split("\n") if text else []:
-        yield plain(line)
-    if len(body) > limit:
-        yield f"... and {len(body) - limit} bytes more"
 
 
 def json_line(content: object) -> str:

@@ -15,8 +15,9 @@ import attrs
 
 from hookkit._listen.check import as_json, explained
 from hookkit._listen.inputs import MAX_BODY, Problem, keys_from
-from hookkit._listen.screen import Screen, json_line, lines_of, masked_target, masked_value, plain
+from hookkit._listen.screen import Screen, json_line, masked_target, masked_value
 from hookkit.explain import Explanation
+from hookkit.plaintext import lines_of, plain
 from hookkit.signing import SigningKey
 
 __all__ = ["listen"]

@@ -13,11 +13,26 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from hookkit._sync.courier import record_ends
 from hookkit.errors import StoreError
 from hookkit.fairness import Slots
-from hookkit.working import LANES, POLL_S, PRUNE_BATCH, STOP_TRIES, Chores, Settings, announce, pause_s, wait_s
+from hookkit.plaintext import plain
+from hookkit.working import (
+    LANES,
+    POLL_S,
+    PRUNE_BATCH,
+    STOP_TRIES,
+    TELL_BATCH,
+    Chores,
+    Settings,
+    announce,
+    pause_s,
+    wait_s,
+)
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from hookkit._sync.courier import Courier
     from hookkit.protocols import LogStore, Store
     from hookkit.work import Claim, Lane, Settlement
@@ -114,6 +129,8 @@ class Loop:
         self._unsettled: list[Settlement] = []
         self._renew_at = time.monotonic() + settings.renewal_s
         self._chores = Chores(settings.housekeeping.total_seconds(), time.monotonic())
+        self._untold: list[str] | None = None
+        self._told_since: datetime | None = None
         self._failures = 0
         self._eager = True
 
@@ -136,7 +153,7 @@ class Loop:
             self._failures += 1
             wait = pause_s(self._failures, random.random)
             if isinstance(error, StoreError):
-                _log.warning("the worker goes on in %.1f s: %s", wait, error)
+                _log.warning("the worker goes on in %.1f s: %s", wait, plain(str(error)))
             else:
                 _log.exception("the worker goes on in %.1f s", wait)
         else:
@@ -224,11 +241,25 @@ class Loop:
             for one in (store, log) if log is not store else (store,):
                 touched += one.prune(payloads_before=before.payloads, entries_before=before.entries, limit=PRUNE_BATCH)
             touched += store.expire_held(before=before.held, now=self._settings.clock.now(), limit=PRUNE_BATCH)
+            if touched == 0 and log is not store:
+                touched = self._tell(log)
         except Exception:  # noqa: BLE001 - logged, and tried again when it is due again
             # Deliveries must not wait for what can wait.
             _log.exception("housekeeping broke off")
             touched = 0
         self._chores.done(time.monotonic(), more=touched > 0)
+
+    def _tell(self, log: LogStore) -> int:
+        """Have a log that is elsewhere hear of some that ended without an attempt; return how many."""
+        if self._untold is None:
+            now = self._settings.clock.now()
+            self._untold = self._settings.store.ended(since=self._told_since or self._settings.bounds().payloads)
+            # The next round tells these again: a worker's last word on an attempt may have come in after ours.
+            self._told_since = now - self._settings.housekeeping
+        part = self._untold[:TELL_BATCH]
+        record_ends(self._settings.store, log, part)
+        self._untold = self._untold[TELL_BATCH:] if part else None
+        return len(part)
 
     def _end(self) -> None:
         """Settle what has come in, and give the rest back. It is the last that can be done, and raises nothing."""
@@ -237,7 +268,7 @@ class Loop:
             if self._slots.taken:
                 self._settings.store.give_back(list(self._slots.taken), now=self._settings.clock.now())
         except StoreError as error:
-            _log.warning("leases were not given back, and run out by themselves: %s", error)
+            _log.warning("leases were not given back, and run out by themselves: %s", plain(str(error)))
         except Exception:  # noqa: BLE001 - logged; the caller is to get its worker stopped
             _log.exception("leases were not given back, and run out by themselves")
 

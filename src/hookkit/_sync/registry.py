@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import attrs
 
 from hookkit import ids
-from hookkit._sync.courier import send
+from hookkit._sync.courier import send, tell_ends
 from hookkit.clock import SYSTEM_CLOCK
-from hookkit.delivery import prepare, sample
+from hookkit.delivery import prepare, reply_reason, sample
 from hookkit.errors import InvalidEndpoint, NotFound, TargetRefused
 from hookkit.kinds import check_store, targets_of
 from hookkit.model import Reply, TestResult, as_duration
 from hookkit.profiles import BUILTIN
-from hookkit.registration import FAILED, UPDATABLE, check_endpoint, renewed, rotated, subscribed_events
+from hookkit.registration import FAILED, check_endpoint, check_fields, profile_of, renewed, rotated, subscribed_events
 from hookkit.stores.tallies import with_state
 from hookkit.wakeups import wake
 
@@ -106,12 +106,12 @@ class Registry:
         return whole
 
     def get(self, id: str) -> Endpoint:
-        """Return a webhook, its keys included. :class:`~hookkit.NotFound` if there is none."""
+        """Return a webhook, its keys included. NotFound if there is none, StoreError if its secrets do not open."""
         endpoint = self._store.get_webhook(id)
         return self._own(endpoint)
 
     def list(self, *, tenant: str | None = None, limit: int = 100, after: str | None = None) -> Sequence[Endpoint]:
-        """Return webhooks in the order of their ids.
+        """Return webhooks in the order of their ids; one whose secrets do not open, without keys and headers.
 
         Args:
             tenant: Only this tenant's; None: everybody's, or the registry's own tenant's.
@@ -136,9 +136,7 @@ class Registry:
             InvalidEndpoint: It would not be right then; nothing is changed.
             TypeError: Another field. There are verbs for those: ``enable``, ``disable``, ``rotate_key``.
         """
-        other = sorted(fields.keys() - UPDATABLE)
-        if other:
-            raise TypeError(f"update() takes {', '.join(sorted(UPDATABLE))}; not {', '.join(other)}")
+        check_fields(fields)
 
         def change(endpoint: Endpoint) -> Endpoint:
             changed = attrs.evolve(self._own(endpoint), **fields)
@@ -149,8 +147,11 @@ class Registry:
 
     def remove(self, id: str) -> None:
         """Delete a webhook. What it still had to get fails (``removed``); its log stays. :class:`~hookkit.NotFound`."""
-        self.get(id)
-        self._store.remove_webhook(id, now=self._clock.now())
+        now = self._clock.now()
+        if self._tenant is not None:  # not by get(): a webhook whose secrets do not open can be removed, too
+            self._store.update_webhook(id, self._own, now=now)
+        self._store.remove_webhook(id, now=now)
+        tell_ends(self._store, self._logs, since=now)
 
     def disable(self, id: str, *, reason: str = "manual") -> Endpoint:
         """Stop sending to a webhook. Its deliveries, and those to come, are held.
@@ -185,7 +186,9 @@ class Registry:
         def change(endpoint: Endpoint) -> Endpoint:
             return attrs.evolve(self._own(endpoint), enabled=True, disabled_reason=None)
 
-        endpoint = self._store.update_webhook(id, change, now=self._clock.now(), held=held)
+        now = self._clock.now()
+        endpoint = self._store.update_webhook(id, change, now=now, held=held)
+        tell_ends(self._store, self._logs, since=now)
         wake(self._store)
         return endpoint
 
@@ -209,7 +212,7 @@ class Registry:
         now = self._clock.now()
 
         def change(endpoint: Endpoint) -> Endpoint:
-            key = renewed(self._own(endpoint), self._profile(endpoint), os.urandom, now)
+            key = renewed(self._own(endpoint), profile_of(endpoint, self._profiles), os.urandom, now)
             return attrs.evolve(endpoint, keys=rotated(endpoint.keys, key, now=now, overlap=lasting))
 
         endpoint = self._store.update_webhook(id, change, now=now)
@@ -230,7 +233,7 @@ class Registry:
 
         Raises:
             NotFound: There is no such webhook.
-            InvalidEndpoint: `events` has something that is no event's name.
+            InvalidEndpoint: `events` has something that is no event's name, or a custom header cannot be sent.
         """
         endpoint = self.get(id)
         names = subscribed_events(endpoint.events if events is None else events, self._catalog)
@@ -242,7 +245,7 @@ class Registry:
             return [self._send_sample(transport, endpoint, name) for name in names]
 
     def _send_sample(self, transport: Transport, endpoint: Endpoint, name: str) -> TestResult:
-        profile = self._profile(endpoint)
+        profile = profile_of(endpoint, self._profiles)
         now = self._clock.now()
         event = sample(name, self._catalog, profile, event_id=ids.event_id(), tenant=endpoint.tenant, at=now)
         body = profile.payload.encode(event, endpoint_id=endpoint.id, test=True)
@@ -253,8 +256,8 @@ class Registry:
             reply = Reply(None, reason="target_refused")
         else:
             reply = send(transport, request)
-        ok = reply.status is not None and 200 <= reply.status < 300
-        return TestResult(name, ok, reply.status, "" if ok else reply.reason or "status", reply.elapsed, request)
+        reason = reply_reason(reply)
+        return TestResult(name, not reason, reply.status, reason, reply.elapsed, request)
 
     # --- History ------------------------------------------------------------------------------------------------------
 
@@ -390,9 +393,3 @@ class Registry:
 
     def _check(self, endpoint: Endpoint) -> None:
         check_endpoint(endpoint, targets=self._targets, profiles=self._profiles, catalog=self._catalog)
-
-    def _profile(self, endpoint: Endpoint) -> Profile:
-        profile = self._profiles.get(endpoint.profile)
-        if profile is None:
-            raise InvalidEndpoint(f"profile: {endpoint.profile!r} is not known here", "profile")
-        return profile

@@ -131,14 +131,18 @@ class Worker:
     def run(self) -> None:
         """Run on this thread until :meth:`stop` is called, from another thread or from a signal handler.
 
+        A stop that came before the first run counts: this returns at once then, and runs when it is called again.
+
         Raises:
             RuntimeError: It is running already.
         """
         with self._lock:
             if self._is_running():
                 raise RuntimeError("this worker is running already")
+            if self._running is not None:  # else a signal may have come between the making and the running
+                self._flags = Flags()
             self._running = threading.current_thread()
-            flags = self._flags = Flags()
+            flags = self._flags
         self._pump(flags)
 
     def _is_running(self) -> bool:

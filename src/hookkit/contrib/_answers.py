@@ -10,6 +10,7 @@ import logging
 from typing import Final, NamedTuple
 
 from hookkit.errors import VerificationError
+from hookkit.plaintext import plain
 
 __all__ = ["CONSUMED", "Answer", "refused"]
 
@@ -45,5 +46,6 @@ def answer_to(reason: str) -> Answer:
 def refused(error: VerificationError) -> Answer:
     """Log why a request was refused, and return what its sender is told."""
     answer = answer_to(error.reason)
-    _log.warning("refused with %d: %s", answer.status, error, extra={"reason": error.reason, "hint": error.hint})
+    more = {"reason": error.reason, "hint": error.hint}
+    _log.warning("refused with %d: %s", answer.status, plain(str(error)), extra=more)
     return answer

@@ -19,10 +19,11 @@ from hookkit.explain._headers import form_experiments, header_guesses, repaired,
 from hookkit.explain._keys import expired_experiments, key_experiments, key_guesses, kinds, readable
 from hookkit.explain._times import age_of, clock_findings, stamp_guesses
 from hookkit.explain._urls import url_experiments
+from hookkit.headers import HeaderItems
 from hookkit.jsontext import parse_json
 from hookkit.schemes import STANDARD
 from hookkit.signing import SigningKey, Verified, as_keys
-from hookkit.verify import HeaderItems, verify_signature
+from hookkit.verify import verify_signature
 
 if TYPE_CHECKING:
     from hookkit.protocols import Verifier

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 from hookkit.clock import SYSTEM_CLOCK
 from hookkit.errors import StoreError
 from hookkit.inbox._receipt import LEASE, Receipt
+from hookkit.plaintext import plain
 from hookkit.signing import Verified
 
 __all__ = ["Inbox", "warn_overtaken", "warn_unreleased"]
@@ -146,4 +147,4 @@ def warn_overtaken(receipt: Receipt) -> None:
 
 def warn_unreleased(receipt: Receipt, error: StoreError) -> None:
     """Log that an event could not be given back."""
-    _log.warning("an event of %r is not given back before its lease runs out: %s", receipt.source, error)
+    _log.warning("an event of %r is not given back before its lease runs out: %s", receipt.source, plain(str(error)))

@@ -71,7 +71,7 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
         wanted = Receipt(source, key, "first", new_id("clm_"))
         steps = _steps.claim(_SQLITE, wanted, now=now, lease=leased, keep=self._keep, finished=tx is not None)
         if tx is not None:
-            return self._database.joined(steps, tx)
+            return self._database.joined(steps, _checked(tx))
         with self._database.writing():
             return drive(steps, self._database.execute)
 
@@ -87,7 +87,7 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
             with self._database.writing():
                 return drive(steps, self._database.execute)
         with foreign_errors():
-            if isinstance(tx, sqlite3.Connection) and not tx.in_transaction:
+            if not _checked(tx).in_transaction:
                 return False  # the transaction is over: whatever became of the entry, it is not in it any more
         return self._database.joined(steps, tx)
 
@@ -107,3 +107,11 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _checked(tx: object) -> sqlite3.Connection:
+    # Of other kinds of connections nobody could tell, when an event is released, that the transaction it was claimed in
+    # is over, and that another has begun since.
+    if not isinstance(tx, sqlite3.Connection):
+        raise TypeError(f"tx: SQLiteInbox joins a sqlite3.Connection, not {type(tx).__name__}")
+    return tx

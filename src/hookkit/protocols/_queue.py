@@ -46,7 +46,8 @@ class DeliveryQueue(Protocol):
         Claimable is a pending delivery of the lane whose due time has come, whose profile is in `profiles`, and whose
         endpoint is not disabled, holds fewer unexpired leases over all processes than its cap (``max_in_flight``, or
         less while its ``ramp`` bounds it), has a token of its rate limit left, and, while its breaker is open, has
-        reached its ``probe_at`` and holds no lease at all. Every lease spends a token, for good.
+        reached its ``probe_at`` and holds no lease at all. Every lease spends a token, for good. A webhook whose
+        secrets do not open is not served: its deliveries wait, unattempted, and are looked at again after a while.
 
         What is not claimable costs the claim nothing: the limits count what is leased, not what was looked at.
         Endpoints are served in the order of their earliest due delivery; each gets its first slot before any gets a
@@ -69,7 +70,7 @@ class DeliveryQueue(Protocol):
         """Lease this delivery, whatever due time, lane, cap, rate and breaker say. Counts the attempt, and the token.
 
         Raises:
-            StoreError: It is leased already, held, or finished.
+            StoreError: It is leased already, held, or finished; or its webhook's secrets do not open.
             NotFound: There is no such delivery.
         """
         ...
@@ -166,5 +167,15 @@ class DeliveryQueue(Protocol):
         """Give up at most `limit` held deliveries that were made before `before`; return how many.
 
         They become failed with the reason ``expired``.
+        """
+        ...
+
+    def ended(self, *, since: datetime) -> list[str]:
+        """Return the ids of deliveries that failed at `since` or later without a settlement that said so.
+
+        Their reason tells them: it is neither empty nor one of :data:`hookkit.work.SETTLED_REASONS`, but ``dropped``,
+        ``removed``, ``expired``, or what :meth:`fail_pending` was given. One that is pending again, or that
+        :meth:`LogStore.prune` has deleted, is not among them. The order does not matter. (A log that is kept elsewhere
+        hears of settlements only: the shells tell it of these.)
         """
         ...

@@ -16,6 +16,9 @@ class Transport(Protocol):
     Reasons of a reply without a status: ``dns``, ``connect``, ``connect_timeout``, ``timeout``, ``connection_lost``,
     ``protocol_error``, ``too_large``, ``target_refused``, ``tls_expired``, ``tls_not_yet_valid``, ``tls_self_signed``,
     ``tls_unknown_ca``, ``tls_hostname``, ``tls_protocol``, ``tls_other``. A 3xx has its status and ``redirect``.
+
+    Three more stand in the log, and no transport gives them: ``status`` for an unwanted status, ``lost`` for a lease
+    that ran out, ``unsendable`` for a request that could not be made or signed.
     """
 
     def send(self, request: Request) -> Reply:

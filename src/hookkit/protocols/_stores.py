@@ -16,7 +16,13 @@ Tx_contra = TypeVar("Tx_contra", contravariant=True)
 
 
 class WebhookStore(Protocol):
-    """Where webhooks live."""
+    """Where webhooks live.
+
+    A store that seals secrets may come to hold a webhook whose secrets do not open: a key is missing, or a row was
+    damaged. It must not stop the others. :meth:`get_webhook` raises :class:`~hookkit.StoreError` then, which names it;
+    :meth:`list_webhooks` and :meth:`subscribers` have it with empty ``keys`` and ``headers``; :meth:`update_webhook`
+    lets it be enabled and disabled, and raises StoreError for any other change; :meth:`remove_webhook` removes it.
+    """
 
     def add_webhook(self, endpoint: Endpoint) -> None:
         """Store a new webhook. :class:`~hookkit.InvalidEndpoint` (reason ``id``) if its id is taken."""

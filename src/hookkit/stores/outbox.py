@@ -5,6 +5,7 @@ Every function here is a generator of ``(sql, params)``; see :mod:`hookkit.store
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -13,17 +14,20 @@ from hookkit.errors import StoreError
 from hookkit.events import patterns_for
 from hookkit.model import Emission, Endpoint
 from hookkit.stores.rows import WEBHOOK_COLUMNS, Coder
-from hookkit.stores.sql import Dialect, Steps, marks, parts, to_us
+from hookkit.stores.sql import Dialect, Row, Steps, marks, parts, to_us
 from hookkit.work import Planned, PlannedDelivery
 
-__all__ = ["enqueue", "subscribers"]
+__all__ = ["enqueue", "repeat", "subscribers"]
 
 _DELIVERY = 10  # parameters of one delivery row, below
 _ROWS = 64  # rows of one INSERT; SQLite before 3.32 takes no more than 999 parameters
 
 
 def subscribers(dialect: Dialect, coder: Coder, tenant: str, event_type: str) -> Steps[list[Endpoint]]:
-    """Return every webhook of `tenant` that subscribes to `event_type`, in the order of their ids."""
+    """Return every webhook of `tenant` that subscribes to `event_type`, in the order of their ids.
+
+    One whose secrets cannot be read comes without them: its events are stored all the same, and wait.
+    """
     patterns = patterns_for(event_type)
     rows = yield (
         dialect.sql(
@@ -33,7 +37,7 @@ def subscribers(dialect: Dialect, coder: Coder, tenant: str, event_type: str) ->
         ),
         (tenant, *patterns),
     )
-    return [coder.endpoint(row) for row in rows]
+    return [coder.peek(row)[0] for row in rows]
 
 
 def enqueue(dialect: Dialect, planned: Sequence[Planned], now: datetime) -> Steps[list[Emission]]:
@@ -44,11 +48,11 @@ def enqueue(dialect: Dialect, planned: Sequence[Planned], now: datetime) -> Step
     for one in planned:
         kept = [delivery for delivery in one.deliveries if delivery.endpoint_id in known]
         if not one.deliveries and one.idempotency_key is None:
-            emissions.append((yield from _repeat(dialect, one)) or Emission(one.event_id, ()))
+            emissions.append((yield from repeat(dialect, one)) or Emission(one.event_id, ()))
             continue
-        event = yield from _insert_event(dialect, one, at)
+        event = yield from _insert_event(dialect, one, [delivery.delivery_id for delivery in kept], at)
         if event is None:
-            first = yield from _repeat(dialect, one)
+            first = yield from repeat(dialect, one)
             if first is None:
                 raise StoreError(f"event {one.event_id}: another transaction is storing it; emit it again")
             emissions.append(first)
@@ -71,41 +75,35 @@ def _endpoints(dialect: Dialect, planned: Sequence[Planned]) -> Steps[dict[str, 
     return known
 
 
-def _insert_event(dialect: Dialect, one: Planned, at: int) -> Steps[int | None]:
-    """Return the new event's number, None if its id or its idempotency key is there already."""
+def _insert_event(dialect: Dialect, one: Planned, delivery_ids: Sequence[str], at: int) -> Steps[int | None]:
+    """Return the new event's number, None if its id or its idempotency key is there already.
+
+    The ids stand with the event: a repeat gets all of them, though retention has taken some of the deliveries.
+    """
     rows = yield (
         dialect.sql(
-            "INSERT INTO {events} (tenant, id, idempotency_key, created_at) VALUES (?, ?, ?, ?) "
+            "INSERT INTO {events} (tenant, id, idempotency_key, delivery_ids, created_at) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT DO NOTHING RETURNING seq"
         ),
-        (one.tenant, one.event_id, one.idempotency_key, at),
+        (one.tenant, one.event_id, one.idempotency_key, json.dumps(delivery_ids, separators=(",", ":")), at),
     )
     return rows[0][0] if rows else None
 
 
-def _repeat(dialect: Dialect, one: Planned) -> Steps[Emission | None]:
+def repeat(dialect: Dialect, one: Planned) -> Steps[Emission | None]:
     """Return the emission that `one` repeats."""
-    found: list[Any] = []
+    found: Sequence[Row] = ()
     if one.idempotency_key is not None:
         found = yield (
-            dialect.sql("SELECT seq, id FROM {events} WHERE tenant = ? AND idempotency_key = ?"),
+            dialect.sql("SELECT id, delivery_ids FROM {events} WHERE tenant = ? AND idempotency_key = ?"),
             (one.tenant, one.idempotency_key),
         )
     if not found:
         found = yield (
-            dialect.sql("SELECT seq, id FROM {events} WHERE tenant = ? AND id = ?"),
+            dialect.sql("SELECT id, delivery_ids FROM {events} WHERE tenant = ? AND id = ?"),
             (one.tenant, one.event_id),
         )
-    if not found:
-        return None
-    rows = yield (
-        dialect.sql(
-            "SELECT d.id FROM {bodies} b JOIN {deliveries} d ON d.body = b.seq "
-            "WHERE b.event = ? AND d.repeats = 0 ORDER BY d.seq"
-        ),
-        (found[0][0],),
-    )
-    return Emission(found[0][1], tuple(row[0] for row in rows), duplicate=True)
+    return Emission(found[0][0], tuple(json.loads(found[0][1])), duplicate=True) if found else None
 
 
 def _insert_deliveries(

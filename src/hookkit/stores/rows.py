@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from hookkit.errors import StoreError
-from hookkit.model import Attempt, Endpoint, LogEntry
+from hookkit.errors import HookkitError, StoreError
+from hookkit.model import Attempt, Endpoint, Headers, LogEntry
 from hookkit.retry import RetryPolicy
 from hookkit.signing import SigningKey
 from hookkit.stores.sql import MICROSECOND, Row, from_us, to_us
@@ -45,7 +45,7 @@ class Sealer(Protocol):
         ...
 
     def unseal(self, sealed: bytes, *, key_id: str, bound_to: bytes) -> bytes:
-        """Return the plain bytes."""
+        """Return the plain bytes; :class:`~hookkit.StoreError` if they do not open, or are bound to something else."""
         ...
 
 
@@ -66,6 +66,9 @@ def _compact(value: Any) -> str:
 class Coder:
     """Turns webhooks into rows and back, sealing keys and custom headers if there is a vault.
 
+    Rows that were stored without a vault are read as they are, whether or not there is one now; a row is sealed when it
+    is next written (or by :mod:`hookkit.stores.resealing`).
+
     Decoded webhooks are remembered by their row, so that a webhook is decoded once until it changes.
     """
 
@@ -73,11 +76,12 @@ class Coder:
         self._vault = vault
         self._known: dict[str, tuple[Row, Endpoint]] = {}
 
+    def sealing_key(self) -> str:
+        """Return the id of the key that seals now, "" without a vault."""
+        return "" if self._vault is None else self._vault.seal(b"", bound_to=b"hookkit")[0]
+
     def row(self, endpoint: Endpoint) -> tuple[Any, ...]:
         """Return the values of :data:`WEBHOOK_COLUMNS`."""
-        keys = [[key.value, optional_us(key.created_at), optional_us(key.expires_at)] for key in endpoint.keys]
-        key_id, sealed_keys = self._seal(keys, "keys", endpoint.id)
-        _, sealed_headers = self._seal(dict(endpoint.headers), "headers", endpoint.id)
         rate = endpoint.rate_limit
         return (
             endpoint.id,
@@ -94,16 +98,28 @@ class Coder:
             None if endpoint.retry is None else _compact(_retry_value(endpoint.retry)),
             _compact(dict(endpoint.metadata)),
             optional_us(endpoint.created_at),
-            key_id,
-            sealed_keys,
-            sealed_headers,
+            *self.sealed(endpoint),
         )
+
+    def sealed(self, endpoint: Endpoint) -> tuple[str, bytes, bytes]:
+        """Return the last three of :data:`WEBHOOK_COLUMNS`: the sealing key's id, the sealed keys, the sealed headers.
+
+        A row has one key id, so both are sealed at once, and anew whenever the webhook is written.
+        """
+        if self._vault is None:
+            return "", _plain_keys(endpoint), _plain_headers(endpoint)
+        place = endpoint.id, endpoint.tenant, endpoint.url
+        # What is sealed is in no variable here, either: a sealer of the host's own may raise.
+        key_id, keys_sealed = self._vault.seal(_plain_keys(endpoint), bound_to=_bound_to("keys", *place))
+        _, headers_sealed = self._vault.seal(_plain_headers(endpoint), bound_to=_bound_to("headers", *place))
+        return key_id, keys_sealed, headers_sealed
 
     def endpoint(self, row: Row) -> Endpoint:
         """Return the webhook of a row of :data:`WEBHOOK_COLUMNS`.
 
         Raises:
-            StoreError: Its keys or headers cannot be read, such as with another vault than they were sealed with.
+            StoreError: Its keys or headers cannot be read, such as with another vault than they were sealed with. The
+                message names the webhook, the key's id, and what to do.
         """
         row = tuple(row)
         known = self._known.get(row[0])
@@ -115,53 +131,123 @@ class Coder:
         self._known[row[0]] = (row, endpoint)
         return endpoint
 
-    def _decode(self, row: Row) -> Endpoint:
-        keys = self._unseal(row[15], "keys", row[0], row[14])
-        return Endpoint(
-            row[3],
-            json.loads(row[4]),
-            id=row[0],
-            tenant=row[1],
-            name=row[2],
-            profile=row[5],
-            enabled=bool(row[6]),
-            disabled_reason=row[7],
-            max_in_flight=row[8],
-            rate_limit=None if row[9] is None else (row[9], row[10] * MICROSECOND),
-            retry=None if row[11] is None else _retry_from(json.loads(row[11])),
-            metadata=json.loads(row[12]),
-            created_at=optional_from_us(row[13]),
-            keys=tuple(
-                SigningKey(text, created_at=optional_from_us(made), expires_at=optional_from_us(ends))
-                for text, made, ends in keys
-            ),
-            headers=self._unseal(row[16], "headers", row[0], row[14]),
-        )
+    def peek(self, row: Row) -> tuple[Endpoint, str]:
+        """Return the webhook, and why its secrets cannot be read; then it has no keys and no headers. "" if they can.
 
-    def _seal(self, value: Any, what: str, endpoint_id: str) -> tuple[str, bytes]:
-        plain = _compact(value).encode()
-        if self._vault is None:
-            return "", plain
-        return self._vault.seal(plain, bound_to=_bound_to(what, endpoint_id))
-
-    def _unseal(self, sealed: bytes, what: str, endpoint_id: str, key_id: str) -> Any:
-        plain = bytes(sealed)
-        if key_id != "":
-            if self._vault is None:
-                raise StoreError(
-                    f"webhook {endpoint_id}: its secrets are sealed with {key_id!r}; give the store that vault="
-                )
-            plain = self._vault.unseal(plain, key_id=key_id, bound_to=_bound_to(what, endpoint_id))
+        For all that needs no secrets, so that one unreadable row stops nothing but its own webhook.
+        """
         try:
-            return json.loads(plain)
-        except ValueError:
-            # It would quote the secrets.
-            raise StoreError(f"webhook {endpoint_id}: its {what} cannot be read; the row was damaged") from None
+            return self.endpoint(row), ""
+        except StoreError as error:
+            return _bare(row), str(error)
+
+    def _decode(self, row: Row) -> Endpoint:
+        # No plain text stays in a variable here, and no error is raised from one that quotes it.
+        keys = _signing_keys(self._unsealed(row, "keys"))
+        if keys is None:
+            raise _damaged(row[0], "its keys")
+        headers = _custom_headers(self._unsealed(row, "headers"))
+        if headers is None:
+            raise _damaged(row[0], "its headers")
+        try:
+            return _endpoint(row, json.loads, keys=keys, headers=headers)
+        except (HookkitError, *_DAMAGE):
+            raise _damaged(row[0], "it") from None
+
+    def _unsealed(self, row: Row, what: Literal["keys", "headers"]) -> bytes:
+        endpoint_id, key_id = row[0], row[14]
+        try:
+            stored = memoryview(row[15 if what == "keys" else 16]).tobytes()
+        except TypeError:
+            raise _damaged(endpoint_id, f"its {what}") from None
+        if key_id == "":
+            return stored
+        if self._vault is None:
+            raise StoreError(
+                f"webhook {endpoint_id}: its secrets are sealed with {key_id!r}; give the store that vault="
+            )
+        bound_to = _bound_to(what, endpoint_id, row[1], row[3])
+        try:
+            return self._vault.unseal(stored, key_id=key_id, bound_to=bound_to)
+        except StoreError as error:
+            raise StoreError(f"webhook {endpoint_id}: {what}: {error}") from None
 
 
-def _bound_to(what: str, endpoint_id: str) -> bytes:
-    # Associated data: a sealed value moved to another row, or from keys to headers, no longer opens.
-    return f"hookkit webhook {what} {endpoint_id}".encode()
+_DAMAGE: Final = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What reading a value of another shape than was written raises."""
+
+
+def _damaged(endpoint_id: str, what: str) -> StoreError:
+    return StoreError(f"webhook {endpoint_id}: {what} cannot be read; the row was damaged")
+
+
+def _plain_keys(endpoint: Endpoint) -> bytes:
+    keys = [[key.value, optional_us(key.created_at), optional_us(key.expires_at)] for key in endpoint.keys]
+    return _compact(keys).encode()
+
+
+def _plain_headers(endpoint: Endpoint) -> bytes:
+    return _compact(dict(endpoint.headers)).encode()
+
+
+def _signing_keys(plain: bytes) -> list[SigningKey] | None:
+    """Return what is written as ``[[text, created_at, expires_at], ...]``, None if it is something else."""
+    try:
+        return [
+            SigningKey(text, created_at=optional_from_us(made), expires_at=optional_from_us(ends))
+            for text, made, ends in json.loads(plain)
+        ]
+    except (HookkitError, *_DAMAGE):
+        return None
+
+
+def _custom_headers(plain: bytes) -> Headers | None:
+    try:
+        return Headers(json.loads(plain))
+    except _DAMAGE:
+        return None
+
+
+def _bound_to(what: str, endpoint_id: str, tenant: str, url: str) -> bytes:
+    # Associated data. A sealed value that was moved to another row, or from keys to headers, does not open; nor does
+    # one whose URL was changed behind the store's back, so that nobody who can write to the database, but has no vault
+    # key, can have somebody's credentials sent to himself.
+    return _compact(["hookkit webhook", what, endpoint_id, tenant, url]).encode()
+
+
+def _endpoint(row: Row, load: Callable[[str], Any], **secrets: Any) -> Endpoint:
+    """Return the webhook of a row of :data:`WEBHOOK_COLUMNS`, with these secrets.
+
+    Args:
+        row: The row.
+        load: Reads JSON; a value that is None or empty stands for one that cannot be read.
+        secrets: ``keys`` and ``headers``.
+    """
+    retry = None if row[11] is None else load(row[11])
+    return Endpoint(
+        row[3],
+        load(row[4]) or (),
+        id=row[0],
+        tenant=row[1],
+        name=row[2],
+        profile=row[5],
+        enabled=bool(row[6]),
+        disabled_reason=row[7],
+        max_in_flight=row[8],
+        rate_limit=None if row[9] is None else (row[9], row[10] * MICROSECOND),
+        retry=None if retry is None else _retry_from(retry),
+        metadata=load(row[12]) or {},
+        created_at=optional_from_us(row[13]),
+        **secrets,
+    )
+
+
+def _bare(row: Row) -> Endpoint:
+    """Return the webhook without its secrets; without its events, retry policy and metadata if those are damaged."""
+    try:
+        return _endpoint(row, json.loads)
+    except (HookkitError, *_DAMAGE):
+        return _endpoint(row, lambda _: None)
 
 
 def _retry_value(policy: RetryPolicy) -> dict[str, Any]:

@@ -14,9 +14,20 @@ from typing import Final, Literal
 import attrs
 
 from hookkit.model import Attempt, DeliveryState, Health, HealthBucket
+from hookkit.stores.sql import MICROSECOND
 from hookkit.work import EndpointState
 
-__all__ = ["SLICES", "Class", "bin_of", "build_health", "class_of", "remembered", "with_state"]
+__all__ = [
+    "BUCKET_US",
+    "SLICES",
+    "Class",
+    "bin_of",
+    "bucket_of",
+    "build_health",
+    "class_of",
+    "remembered",
+    "with_state",
+]
 
 Class = Literal["succeeded", "failed", "retrying"]
 
@@ -24,6 +35,13 @@ SLICES: Final = 24
 """Into how many equal buckets a health window is cut."""
 _RATIO: Final = 1.25
 """The width of a histogram's bins; its square root bounds the error of a percentile: 12 %."""
+BUCKET_US: Final = timedelta(minutes=5) // MICROSECOND
+"""Over how many microseconds a store counts in one row."""
+
+
+def bucket_of(at_us: int) -> int:
+    """Return the start of the bucket that holds a time."""
+    return at_us - at_us % BUCKET_US
 
 
 def class_of(state: DeliveryState) -> Class:

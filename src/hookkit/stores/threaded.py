@@ -53,6 +53,11 @@ class ThreadedStore:
         """The sync store's own: whoever shares the database shares its wake-ups."""
         return getattr(self._store, "wake_key", None) or id(self._store)
 
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """As the sync store's own, if it has one; see :mod:`hookkit.wakeups`."""
+        watch = getattr(type(self._store), "watch", None)
+        return None if watch is None else watch(self._store, changed)
+
     async def _write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.wrap_future(self._submit(self._writer, lambda: call(*args, **kwargs)))
 
@@ -230,6 +235,10 @@ class ThreadedStore:
     async def expire_held(self, *, before: datetime, now: datetime, limit: int) -> int:
         """As :meth:`hookkit.protocols.DeliveryQueue.expire_held`."""
         return await self._write(self._store.expire_held, before=before, now=now, limit=limit)
+
+    async def ended(self, *, since: datetime) -> list[str]:
+        """As :meth:`hookkit.protocols.DeliveryQueue.ended`."""
+        return await self._read(self._store.ended, since=since)
 
     # --- Log ----------------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ from hookkit.transports._route import Route
 
 __all__ = ["AsyncGuardedBackend", "AsyncGuardedStream", "GuardedBackend", "GuardedStream"]
 
-# A write waits for the other side to read, so it goes in pieces: between them the clock is looked at.
+# A write waits for the other side to read, so it goes in pieces: between them the clock is looked at. So do reads, for
+# what was read is parsed in one go: thousands of chunks of one byte would hold up everybody else on an event loop.
 _PIECE = 16_384
 # How long to wait for bytes that the socket says are there: inside TLS they may be session tickets, and no data at all.
 _GLANCE_S = 0.002
@@ -50,7 +51,8 @@ class GuardedStream:
         """Return what has arrived, within the time and the budget that are left."""
         if self._exchange.full:
             raise Ended("too_large")
-        return self._exchange.received(self._stream.read(max_bytes, timeout=self._exchange.left()))
+        size = min(max_bytes, _PIECE)
+        return self._exchange.received(self._stream.read(size, timeout=self._exchange.left()))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send `buffer` within the time that is left."""
@@ -166,7 +168,8 @@ class AsyncGuardedStream:
         """Return what has arrived, within the time and the budget that are left."""
         if self._exchange.full:
             raise Ended("too_large")
-        return self._exchange.received(await self._stream.read(max_bytes, timeout=self._exchange.left()))
+        size = min(max_bytes, _PIECE)
+        return self._exchange.received(await self._stream.read(size, timeout=self._exchange.left()))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send `buffer` within the time that is left."""

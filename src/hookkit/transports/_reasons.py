@@ -14,6 +14,7 @@ from typing import Final
 
 from hookkit.errors import TargetRefused
 from hookkit.model import Reply
+from hookkit.plaintext import plain
 from hookkit.transports._exchange import Ended, Exchange
 
 __all__ = ["failed", "is_nothing_there", "reason_of"]
@@ -103,7 +104,7 @@ def failed(error: BaseException, exchange: Exchange) -> Reply:
     """Return the reply of a request that ended with `error`; the operator's log says a little more than the reply."""
     reason = reason_of(error, exchange)
     if isinstance(error, TargetRefused):
-        _log.info("a request was not sent: %s", error)
+        _log.info("a request was not sent: %s", plain(str(error)))
     else:
         # Not the message: h11 quotes the header that it does not like.
         _log.debug("a request failed: %s (%s)", reason, type(error).__name__)

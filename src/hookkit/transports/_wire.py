@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from hookkit.model import Request
+from hookkit.plaintext import plain
 from hookkit.targets import Target
 from hookkit.transports._exchange import Ended
 
@@ -50,7 +51,7 @@ def wire_headers(request: Request, target: Target, *, close: bool) -> list[tuple
     for name, value in request.headers:
         stripped = value.strip(" \t")
         if not _TOKEN.fullmatch(name) or name.lower() in _RESERVED or not _VALUE.fullmatch(stripped):
-            _log.warning("a delivery was not sent: its header %r is reserved or no printable ASCII", name[:60])
+            _log.warning("a delivery was not sent: its header '%s' is reserved or no printable ASCII", plain(name, 60))
             raise Ended("protocol_error")
         names.add(name.lower())
         pairs.append((name.encode("ascii"), stripped.encode("ascii")))

@@ -23,7 +23,7 @@ from hookkit.transports._reasons import failed
 from hookkit.transports._route import Route
 from hookkit.transports._wire import wire_headers
 
-__all__ = ["AsyncClientTransport", "AsyncHttpxTransport", "ClientTransport", "HttpxTransport"]
+__all__ = ["AsyncClientTransport", "AsyncHttpxTransport", "ClientTransport", "HttpxTransport", "Resolver"]
 
 
 class _Guarded:
@@ -78,7 +78,9 @@ class HttpxTransport(_Guarded):
             itself. Proxies of the environment are never used.
         family: ``httpx``, ``httpx2``, or ``auto``: httpx2 where it is installed.
         max_response_bytes: How much of a response body is kept. What exceeds it is not read.
-        resolver: Called in place of :func:`socket.getaddrinfo`, with host, port, family and type.
+        resolver: Called in place of :func:`socket.getaddrinfo`, with host, port, family and type, on a thread of the
+            transport's (for :class:`AsyncHttpxTransport`, too). Every address that it returns is checked; whatever it
+            raises is ``dns``.
 
     Raises:
         ValueError: An option is out of range.

@@ -11,7 +11,7 @@ from hookkit.errors import NotFound, StoreError
 from hookkit.ids import delivery_id as new_delivery_id
 from hookkit.model import DeliveryState, Notice
 from hookkit.stores.memory._tables import Delivery, Tables
-from hookkit.work import EndpointState, HealthStep, Lane, Settled, Settlement
+from hookkit.work import SETTLED_REASONS, EndpointState, HealthStep, Lane, Settled, Settlement
 
 __all__ = ["MemorySettling"]
 
@@ -171,3 +171,16 @@ class MemorySettling:
             for delivery in old:
                 tables.finish(delivery, "failed", "expired", now)
             return len(old)
+
+    def ended(self, *, since: datetime) -> list[str]:
+        """Return what failed without a settlement that said so."""
+        with self._tables.lock:
+            return [
+                delivery.id
+                for delivery in self._tables.deliveries.values()
+                if delivery.lane is not None
+                and delivery.state == "failed"
+                and delivery.finished_at is not None
+                and delivery.finished_at >= since
+                and delivery.reason not in ("", *SETTLED_REASONS)
+            ]

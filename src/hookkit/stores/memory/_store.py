@@ -15,7 +15,8 @@ class MemoryStore(MemoryWebhooks, MemoryOutbox, MemoryClaims, MemorySettling, Me
     """A store that lives as long as the process. Usable from any thread; a forked child has a copy of its own.
 
     It implements :class:`~hookkit.protocols.WebhookStore`, :class:`~hookkit.protocols.Outbox` (joining no transaction),
-    :class:`~hookkit.protocols.DeliveryQueue` and :class:`~hookkit.protocols.LogStore`.
+    :class:`~hookkit.protocols.DeliveryQueue` and :class:`~hookkit.protocols.LogStore`. It takes no ``vault=``: nothing
+    of it is ever at rest.
     """
 
     def __init__(self) -> None:

@@ -16,11 +16,13 @@ from hookkit.stores.sql import Row, from_us, marks, parts, to_us
 from hookkit.stores.sqlite._database import Database
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
+from hookkit.stores.unreadable import Unreadable
 from hookkit.work import Claim, Lane
 
 __all__ = ["SQLiteClaims"]
 
 _DUE: Final = "seq, id, endpoint_id, due_at"
+_LOOKS: Final = 10
 
 
 class SQLiteClaims:
@@ -29,6 +31,7 @@ class SQLiteClaims:
     _database: Database
     _lines: Lines
     _deliveries: Deliveries
+    _unreadable: Unreadable
 
     def claim(
         self,
@@ -45,8 +48,9 @@ class SQLiteClaims:
         """Lease due deliveries of one lane."""
         with self._database.writing():
             self._deliveries.reap(now)
-            ready = self._ready(lane, profiles, now, limit=limit, limit_busy=limit_busy, limit_failing=limit_failing)
-            lines = self._lines.load(ready)
+            ready, lines = self._servable(
+                lane, profiles, now, limit=limit, limit_busy=limit_busy, limit_failing=limit_failing
+            )
             due = {
                 endpoint_id: self._due(endpoint_id, lane, profiles, now, room)
                 for endpoint_id in ready
@@ -74,7 +78,10 @@ class SQLiteClaims:
             state, endpoint_id = rows[0][4], rows[0][2]
             if state != "pending":
                 raise StoreError(f"delivery {delivery_id} is {state}; only a pending one can be claimed")
-            return self._lease({endpoint_id: rows}, self._lines.load([endpoint_id]), now, lease, owner)[0]
+            lines = self._lines.load([endpoint_id])
+            if lines[endpoint_id][0].unreadable:
+                raise StoreError(lines[endpoint_id][0].unreadable)
+            return self._lease({endpoint_id: rows}, lines, now, lease, owner)[0]
 
     def extend(self, claim_ids: Collection[str], *, now: datetime, lease: timedelta) -> set[str]:
         """Prolong leases."""
@@ -116,6 +123,33 @@ class SQLiteClaims:
                 "UNION ALL SELECT min(lease_until) FROM hookkit_deliveries WHERE state = 'leased')"
             )
         return optional_from_us(rows[0][0])
+
+    def _servable(
+        self,
+        lane: Lane,
+        profiles: Collection[str],
+        now: datetime,
+        *,
+        limit: int,
+        limit_busy: int,
+        limit_failing: int,
+    ) -> tuple[list[str], dict[str, tuple[Line, Endpoint]]]:
+        """Return the endpoints that could be served, the longest due first, and standings.
+
+        Those whose secrets cannot be read are put off, and others looked for in their place: they use up no limit. One
+        claim puts off a bounded number, so that it stays short even if nothing can be read at all.
+        """
+        ready: list[str] = []
+        lines: dict[str, tuple[Line, Endpoint]] = {}
+        for _ in range(_LOOKS):
+            ready = self._ready(lane, profiles, now, limit=limit, limit_busy=limit_busy, limit_failing=limit_failing)
+            lines = self._lines.load(ready)
+            unreadable = [(line, endpoint) for line, endpoint in lines.values() if line.unreadable]
+            if not unreadable:
+                break
+            self._lines.save(unreadable, now)
+            self._unreadable.met({endpoint.id: line.unreadable for line, endpoint in unreadable}, now)
+        return ready, lines
 
     def _ready(
         self,

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
-from typing import Final, Self
+from typing import Self
 
 from hookkit.model import Attempt
-from hookkit.stores.sql import MICROSECOND, to_us
+from hookkit.stores.sql import to_us
 from hookkit.stores.sqlite._database import Database
-from hookkit.stores.tallies import Class, bin_of
+from hookkit.stores.tallies import Class, bin_of, bucket_of
 
-__all__ = ["BUCKET_US", "Counters", "bucket_of"]
-
-BUCKET_US: Final = timedelta(minutes=5) // MICROSECOND
-
-
-def bucket_of(at_us: int) -> int:
-    """Return the start of the bucket that holds a time."""
-    return at_us - at_us % BUCKET_US
+__all__ = ["Counters"]
 
 
 class Counters:

@@ -19,9 +19,11 @@ from typing import Any, Final, Literal, TypeVar
 import attrs
 
 from hookkit.errors import StoreError
-from hookkit.stores.sql import Row, Steps, drive
+from hookkit.stores.hosts import join, join_async, lend, lend_async
+from hookkit.stores.hosts._sqlite3 import execute_on, foreign_errors
+from hookkit.stores.sql import Row, Steps
 
-__all__ = ["STORE", "Connection", "Database", "Schema", "Synchronous", "execute_on", "foreign_errors", "plain_text"]
+__all__ = ["STORE", "Connection", "Database", "Schema", "Synchronous", "foreign_errors"]
 
 T = TypeVar("T")
 
@@ -54,40 +56,6 @@ class Schema:
 
 
 STORE: Final = Schema("SQLiteStore", "MemoryStore", "hookkit.stores", "hookkit_schema", 1)
-
-
-@contextmanager
-def foreign_errors() -> Generator[None, None, None]:
-    """Turn what sqlite3 raises into :class:`StoreError`; none of its messages quotes a value."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"SQLite: {error}") from error
-    except UnicodeEncodeError:
-        raise StoreError("SQLite: text with a lone surrogate cannot be stored or looked up") from None
-    except OverflowError:
-        raise StoreError("SQLite: a number of more than 64 bits cannot be stored") from None
-
-
-def execute_on(connection: Connection, sql: str, params: Sequence[Any]) -> list[Row]:
-    """Run one statement and return its rows, whatever row factory the connection has."""
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    try:
-        return cursor.execute(sql, params).fetchall()
-    finally:
-        cursor.close()
-
-
-@contextmanager
-def plain_text(connection: Connection) -> Generator[None, None, None]:
-    """Have texts come as ``str`` within a block, whatever the host has its connection turn them into."""
-    factory = connection.text_factory
-    connection.text_factory = str
-    try:
-        yield
-    finally:
-        connection.text_factory = factory
 
 
 class Database:
@@ -167,31 +135,20 @@ class Database:
 
     def joined(self, steps: Steps[T], tx: Any) -> T:
         """Run `steps` on the host's connection, in a savepoint: it fails as a whole, and ends nothing of the host's."""
-        if not isinstance(tx, sqlite3.Connection):
-            raise TypeError(f"tx: {self._schema.owner} joins a sqlite3.Connection, not {type(tx).__name__}")
-        with foreign_errors(), plain_text(tx):
-            self._check_joinable(tx)
-            execute_on(tx, "SAVEPOINT hookkit", ())
-            try:
-                result = drive(steps, lambda sql, params: execute_on(tx, sql, params))
-            except BaseException:
-                if tx.in_transaction:
-                    execute_on(tx, "ROLLBACK TO hookkit", ())
-                    execute_on(tx, "RELEASE hookkit", ())
-                raise
-            execute_on(tx, "RELEASE hookkit", ())
-            return result
+        return join(lend(tx, self._schema.owner, "SQLite"), self._joining(), steps)
 
-    def _check_joinable(self, tx: Connection) -> None:
-        files = [row[2] for row in execute_on(tx, "PRAGMA database_list", ()) if row[1] == "main"]
-        if not any(file and self.is_at(file) for file in files):
+    async def joined_async(self, steps: Steps[T], tx: Any) -> T:
+        """Run `steps` on the host's connection, which may be awaited, as :meth:`joined` does."""
+        return await join_async(await lend_async(tx, f"Async{self._schema.owner}", "SQLite"), self._joining(), steps)
+
+    def _joining(self) -> Steps[None]:
+        rows = yield ("PRAGMA database_list", ())
+        if not any(row[1] == "main" and row[2] and self.is_at(row[2]) for row in rows):
             raise StoreError("tx: this connection is to another database than the store's file")
-        if not tx.in_transaction and (getattr(tx, "autocommit", -1) is True or tx.isolation_level is None):
-            raise StoreError("tx: nothing would roll this back; begin a transaction on the connection first")
         # This writes nothing, but is a statement that writes. Before the first of those the connection begins a
         # transaction by itself (a savepoint is none, and would commit when it is released); and SQLite gives the
         # transaction its turn to write. Had it only read by then, another writer could overtake it, and it would fail.
-        execute_on(tx, f"UPDATE {self._schema.table} SET version = version WHERE 0", ())  # noqa: S608 - our own name
+        yield (f"UPDATE {self._schema.table} SET version = version WHERE 0", ())  # noqa: S608 - our own name
 
     def close(self) -> None:
         """Close every connection. Repeating it is harmless."""

@@ -8,41 +8,17 @@ from typing import Final, Literal
 
 from hookkit.fairness import Line
 from hookkit.model import Endpoint
-from hookkit.stores.rows import WEBHOOK_COLUMNS, Coder, optional_from_us, optional_us
-from hookkit.stores.sql import MICROSECOND, Row, marks, parts, to_us
+from hookkit.stores.rows import WEBHOOK_COLUMNS, Coder
+from hookkit.stores.sql import marks, parts, to_us
 from hookkit.stores.sqlite._counters import Counters
 from hookkit.stores.sqlite._database import Database
+from hookkit.stores.standings import LINE_COLUMNS, LINE_WIDTH, SAVED_COLUMNS, line_from, line_row
 from hookkit.work import EndpointState
 
 __all__ = ["Lines"]
 
-_LINE_COLUMNS: Final = (
-    "endpoint_id, tenant, state, disabled_reason, consecutive_failures, failing_since, opened_at, probe_at, "
-    "probe_delay_us, ramp, warned, last_success_at, last_failure_at, held, in_flight, tokens, tokens_since"
-)
-_WIDTH: Final = 17
-_LINE: Final = ", ".join(f"e.{name.strip()}" for name in _LINE_COLUMNS.split(","))
+_LINE: Final = ", ".join(f"e.{name.strip()}" for name in LINE_COLUMNS.split(","))
 _WEBHOOK: Final = ", ".join(f"w.{name.strip()}" for name in WEBHOOK_COLUMNS.split(","))
-
-
-def _line_from(row: Row) -> Line:
-    """Return the standing of a row of :data:`_LINE_COLUMNS`."""
-    state = EndpointState(
-        endpoint_id=row[0],
-        tenant=row[1],
-        state=row[2],
-        disabled_reason=row[3],
-        consecutive_failures=row[4],
-        failing_since=optional_from_us(row[5]),
-        opened_at=optional_from_us(row[6]),
-        probe_at=optional_from_us(row[7]),
-        probe_delay=row[8] * MICROSECOND,
-        ramp=row[9],
-        warned=row[10],
-        last_success_at=optional_from_us(row[11]),
-        last_failure_at=optional_from_us(row[12]),
-    )
-    return Line(state, held=bool(row[13]), in_flight=row[14], tokens=row[15], tokens_since=optional_from_us(row[16]))
 
 
 class Lines:
@@ -53,7 +29,10 @@ class Lines:
         self._coder = coder
 
     def load(self, endpoint_ids: Iterable[str]) -> dict[str, tuple[Line, Endpoint]]:
-        """Return the standing and the webhook of each endpoint that has both."""
+        """Return the standing and the webhook of each endpoint that has both.
+
+        A webhook whose secrets cannot be read comes without them, and its standing says why.
+        """
         found: dict[str, tuple[Line, Endpoint]] = {}
         for part in parts(endpoint_ids):
             rows = self._database.execute(
@@ -61,7 +40,10 @@ class Lines:
                 f"JOIN hookkit_webhooks w ON w.id = e.endpoint_id WHERE e.endpoint_id IN ({marks(len(part))})",
                 part,
             )
-            found |= {row[0]: (_line_from(row), self._coder.endpoint(row[_WIDTH:])) for row in rows}
+            for row in rows:
+                line = line_from(row)
+                endpoint, line.unreadable = self._coder.peek(row[LINE_WIDTH:])
+                found[row[0]] = line, endpoint
         return found
 
     def standings(self, endpoint_ids: Iterable[str]) -> dict[str, EndpointState]:
@@ -69,10 +51,10 @@ class Lines:
         found: dict[str, EndpointState] = {}
         for part in parts(endpoint_ids):
             rows = self._database.execute(
-                f"SELECT {_LINE_COLUMNS} FROM hookkit_endpoints WHERE endpoint_id IN ({marks(len(part))})",  # noqa: S608
+                f"SELECT {LINE_COLUMNS} FROM hookkit_endpoints WHERE endpoint_id IN ({marks(len(part))})",  # noqa: S608
                 part,
             )
-            found |= {row[0]: _line_from(row).state for row in rows}
+            found |= {row[0]: line_from(row).state for row in rows}
         return found
 
     def save(self, lines: Iterable[tuple[Line, Endpoint]], now: datetime) -> None:
@@ -80,40 +62,9 @@ class Lines:
         rows: list[Sequence[object]] = []
         heads: list[Sequence[object]] = []
         for line, endpoint in lines:
-            opens = line.opens_at(endpoint, now)
-            state = line.state
-            not_before = 0 if opens is None or opens <= now else to_us(opens)
-            rows.append(
-                (
-                    state.state,
-                    state.disabled_reason,
-                    state.consecutive_failures,
-                    optional_us(state.failing_since),
-                    optional_us(state.opened_at),
-                    optional_us(state.probe_at),
-                    state.probe_delay // MICROSECOND,
-                    state.ramp,
-                    state.warned,
-                    optional_us(state.last_success_at),
-                    optional_us(state.last_failure_at),
-                    int(line.held),
-                    line.in_flight,
-                    line.tokens,
-                    optional_us(line.tokens_since),
-                    int(opens is None),
-                    not_before,
-                    state.endpoint_id,
-                )
-            )
-            heads.append(
-                (
-                    int(line.in_flight > 0),
-                    int(state.consecutive_failures > 0),
-                    int(opens is None),
-                    not_before,
-                    state.endpoint_id,
-                )
-            )
+            saved = line_row(line, endpoint, now)
+            rows.append((*saved, endpoint.id))
+            heads.append((int(line.in_flight > 0), int(line.state.consecutive_failures > 0), *saved[-2:], endpoint.id))
         self._database.execute_each(_SAVE, rows)
         self._database.execute_each(_MOVE_HEADS, heads)
 
@@ -201,9 +152,8 @@ class Lines:
 _HOLD: Final = "UPDATE hookkit_deliveries SET state = 'held' WHERE endpoint_id = ? AND state = 'pending' AND lane <> ''"
 
 _SAVE: Final = (
-    "UPDATE hookkit_endpoints SET state = ?, disabled_reason = ?, consecutive_failures = ?, failing_since = ?, "
-    "opened_at = ?, probe_at = ?, probe_delay_us = ?, ramp = ?, warned = ?, last_success_at = ?, last_failure_at = ?, "
-    "held = ?, in_flight = ?, tokens = ?, tokens_since = ?, blocked = ?, not_before = ? WHERE endpoint_id = ?"
+    f"UPDATE hookkit_endpoints SET {', '.join(f'{name.strip()} = ?' for name in SAVED_COLUMNS.split(','))} "  # noqa: S608
+    "WHERE endpoint_id = ?"
 )
 
 _MOVE_HEADS: Final = (

@@ -11,11 +11,11 @@ from hookkit.errors import NotFound
 from hookkit.model import DeliveryState, Health, LogEntry
 from hookkit.stores.rows import entry_from, optional_from_us, optional_us
 from hookkit.stores.sql import Row, from_us, marks, to_us
-from hookkit.stores.sqlite._counters import BUCKET_US, Counters, bucket_of
+from hookkit.stores.sqlite._counters import Counters
 from hookkit.stores.sqlite._database import Database
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
-from hookkit.stores.tallies import Class, build_health, class_of
+from hookkit.stores.tallies import BUCKET_US, Class, bucket_of, build_health, class_of
 from hookkit.work import EndpointState
 
 __all__ = ["SQLiteLog"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from hookkit.stores.sql import to_us
-from hookkit.stores.sqlite._counters import BUCKET_US
 from hookkit.stores.sqlite._database import Database
+from hookkit.stores.tallies import BUCKET_US
 
 __all__ = ["SQLitePruning"]
 

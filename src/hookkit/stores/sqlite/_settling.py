@@ -11,10 +11,10 @@ from hookkit.ids import delivery_id as new_delivery_id
 from hookkit.model import DeliveryState, Endpoint, Notice
 from hookkit.stores.sql import Row, marks, parts, to_us
 from hookkit.stores.sqlite._counters import Counters
-from hookkit.stores.sqlite._database import Database
+from hookkit.stores.sqlite._database import Database, foreign_errors
 from hookkit.stores.sqlite._deliveries import Deliveries, Standing
 from hookkit.stores.sqlite._lines import Lines
-from hookkit.work import HealthStep, Settled, Settlement
+from hookkit.work import SETTLED_REASONS, HealthStep, Settled, Settlement
 
 __all__ = ["SQLiteSettling"]
 
@@ -181,3 +181,14 @@ class SQLiteSettling:
                     if attempted:
                         counters.move(endpoint_id, active_at, "retrying", "failed")
             return len(rows)
+
+    def ended(self, *, since: datetime) -> list[str]:
+        """Return what failed without a settlement that said so."""
+        said = ("", *SETTLED_REASONS)
+        with foreign_errors():
+            rows = self._database.execute(
+                "SELECT id FROM hookkit_deliveries WHERE finished_at >= ? AND finished_at IS NOT NULL "  # noqa: S608
+                f"AND state = 'failed' AND lane <> '' AND reason NOT IN ({marks(len(said))})",
+                (to_us(since), *said),
+            )
+        return [row[0] for row in rows]

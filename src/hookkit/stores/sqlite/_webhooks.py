@@ -10,10 +10,11 @@ from hookkit.errors import InvalidEndpoint, NotFound
 from hookkit.model import Emission, Endpoint
 from hookkit.stores import outbox
 from hookkit.stores.rows import WEBHOOK_COLUMNS, Coder
-from hookkit.stores.sql import Dialect, drive, marks
+from hookkit.stores.sql import Dialect, Row, drive, marks
 from hookkit.stores.sqlite._database import Database, foreign_errors
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
+from hookkit.stores.unreadable import switched
 from hookkit.work import Planned, WebhookChange
 
 __all__ = ["SQLITE", "SQLiteOutbox", "SQLiteWebhooks"]
@@ -46,7 +47,10 @@ class SQLiteWebhooks:
                 self._lines.disable(endpoint)
 
     def get_webhook(self, endpoint_id: str) -> Endpoint:
-        """Return the webhook."""
+        """Return the webhook; StoreError if its secrets do not open."""
+        return self._coder.endpoint(self._webhook_row(endpoint_id))
+
+    def _webhook_row(self, endpoint_id: str) -> Row:
         with foreign_errors():
             rows = self._database.execute(
                 f"SELECT {WEBHOOK_COLUMNS} FROM hookkit_webhooks WHERE id = ?",  # noqa: S608 - columns, no values
@@ -54,12 +58,12 @@ class SQLiteWebhooks:
             )
         if not rows:
             raise NotFound(f"no webhook {endpoint_id!r}")
-        return self._coder.endpoint(rows[0])
+        return rows[0]
 
     def list_webhooks(
         self, *, tenant: str | None = None, limit: int = 100, after: str | None = None
     ) -> Sequence[Endpoint]:
-        """Return webhooks in the order of their ids."""
+        """Return webhooks in the order of their ids; one whose secrets do not open comes without keys and headers."""
         where = "id > ?" if tenant is None else "tenant = ? AND id > ?"
         params = [*(() if tenant is None else (tenant,)), after or "", limit]
         with foreign_errors():
@@ -67,18 +71,29 @@ class SQLiteWebhooks:
                 f"SELECT {WEBHOOK_COLUMNS} FROM hookkit_webhooks WHERE {where} ORDER BY id LIMIT ?",  # noqa: S608 - as above
                 params,
             )
-        return [self._coder.endpoint(row) for row in rows]
+        return [self._coder.peek(row)[0] for row in rows]
 
     def update_webhook(
         self, endpoint_id: str, change: WebhookChange, *, now: datetime, held: str = "deliver"
     ) -> Endpoint:
-        """Change a webhook; its deliveries follow if it was disabled or enabled."""
+        """Change a webhook; its deliveries follow if it was disabled or enabled.
+
+        One whose secrets do not open is given to `change` without them, and may be disabled and enabled; StoreError for
+        any other change, as it would be sealed anew.
+        """
         with self._database.writing():
             self._deliveries.reap(now)
-            before = self.get_webhook(endpoint_id)
-            after = change(before)
-            self._delete_webhook(endpoint_id)
-            self._insert_webhook(after, self._coder.row(after))
+            before, unreadable = self._coder.peek(self._webhook_row(endpoint_id))
+            if unreadable:
+                after = switched(before, change, unreadable)
+                self._database.execute(
+                    "UPDATE hookkit_webhooks SET enabled = ?, disabled_reason = ? WHERE id = ?",
+                    (int(after.enabled), after.disabled_reason, endpoint_id),
+                )
+            else:
+                after = change(before)
+                self._delete_webhook(endpoint_id)
+                self._insert_webhook(after, self._coder.row(after))
             if after.enabled and not before.enabled:
                 self._lines.release(endpoint_id, now, drop=held == "drop")
             elif not after.enabled:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hookkit.testing.bench import Bench
-from hookkit.testing.builders import becoming, count_failures
+from hookkit.testing.builders import becoming, count_failures, settlement
 from hookkit.testing.kits.fixtures import StoreFixtures
-from hookkit.work import EndpointState
+from hookkit.work import SETTLED_REASONS, EndpointState
 
 __all__ = ["HoldingRules"]
 
@@ -286,6 +286,69 @@ class HoldingRules(StoreFixtures):
         bench.expire()
         assert bench.claim_any() == []
         assert bench.settle(lost, 200, step=count_failures).applied is False
+
+    # --- ended
+
+    def test_what_ended_without_an_outcome_is_told(self, bench: Bench) -> None:
+        """Dropped, removed, expired: whether it was ever attempted or not."""
+        to, other, third = bench.register(), bench.register(), bench.register()
+        ended = [bench.emit(to), bench.retrying(to, retry_in=60), bench.retrying(other, retry_in=60), bench.emit(third)]
+        began = bench.now
+        for one in (to, third):
+            bench.queue.hold(one, now=bench.now)
+        bench.advance(60)
+        bench.queue.release(to, now=bench.now, drop=True)
+        bench.remove(other)
+        assert sorted(bench.queue.ended(since=began)) == sorted(ended[:3])
+        bench.queue.expire_held(before=bench.now, now=bench.now, limit=10)
+        assert sorted(bench.queue.ended(since=began)) == sorted(ended)
+
+    def test_what_an_outcome_ended_is_not_told(self, bench: Bench) -> None:
+        """Its settlement said so; nor is what has not ended."""
+        to, disabled = bench.register(), bench.register()
+        began = bench.now
+        for status in (200, 500):
+            bench.finished(to, status)
+        for reason in SETTLED_REASONS:
+            claim = bench.take(bench.emit(to))
+            bench.settle_all([settlement(claim, at=bench.now, status=500, reason=reason)])
+        bench.retrying(to, retry_in=60)
+        bench.take(bench.emit(to))
+        bench.emit(to)
+        bench.disable(disabled)
+        bench.emit(disabled)
+        assert bench.queue.ended(since=began) == []
+
+    def test_ends_are_told_since_a_time(self, bench: Bench) -> None:
+        """That very moment included; what ended before is not told."""
+        to = bench.register()
+        bench.emit(to)
+        bench.queue.fail_pending(to, reason="removed", now=bench.advance(1))
+        delivery = bench.emit(to)
+        bench.queue.fail_pending(to, reason="removed", now=bench.advance(1))
+        assert bench.queue.ended(since=bench.now) == [delivery]
+        assert bench.queue.ended(since=bench.later(0.000_001)) == []
+
+    def test_what_is_recovered_has_not_ended(self, bench: Bench) -> None:
+        """It is pending again."""
+        to = bench.register()
+        bench.emit(to)
+        bench.queue.fail_pending(to, reason="dropped", now=bench.now)
+        assert bench.recover(to, "failed") == 1
+        assert bench.queue.ended(since=bench.now) == []
+
+    def test_a_last_outcome_after_the_removal_is_an_end(self, bench: Bench) -> None:
+        """It was under way when its webhook was removed: to be tried again, it said, and never will be."""
+        to = bench.register()
+        settled, lost = bench.emit_many(to, 2)
+        bench.take(lost)
+        claim = bench.take(settled)
+        bench.remove(to)
+        began = bench.now
+        bench.settle(claim, 500, retry_in=60)
+        bench.expire()
+        assert bench.claim_any() == []
+        assert sorted(bench.queue.ended(since=began)) == sorted([settled, lost])
 
     # --- expire_held
 

@@ -21,6 +21,18 @@ __all__ = ["LogEntryRules"]
 HOUR = timedelta(hours=1)
 NOW = START + timedelta(days=2, microseconds=123_457)
 
+HOSTILE_BODIES = {
+    "NUL": b"a\0b\0",
+    "no UTF-8": b"\xff\xfe\xc3(",
+    "surrogates in UTF-8": b"\xed\xa0\x80\xed\xb0\x80",
+    "ANSI": b"\x1b[2J\x1b]0;x\x07\x9b31m",
+    "bidi": "\u202etxt\u2066".encode(),
+    "line ends": b"a\r\nb\rc\n\x85",
+    "every byte": bytes(range(256)),
+    "quotes": b"'\"\\`$1%s?{}",
+    "blank": b" \t ",
+}
+
 
 def _ago(hours: float) -> datetime:
     return NOW - hours * HOUR
@@ -59,6 +71,24 @@ class LogEntryRules(StoreFixtures):
         )
         logs.record([whole])
         assert logs.entry("dlv_1") == whole
+
+    @pytest.mark.parametrize("body", HOSTILE_BODIES.values(), ids=HOSTILE_BODIES)
+    def test_whatever_a_receiver_answers_comes_back(self, logs: LogStore, body: bytes) -> None:
+        """Byte for byte, in the body and in a header's value: a store that refused it would have it sent for ever."""
+        headers = (("x-odd", body.decode("latin-1")), ("", ""), ("x-odd", ""))
+        answered = Attempt(1, _ago(1), 1.0, 500, "status", headers, body)
+        whole = entry("whk_1", answered, created_at=_ago(1))
+        logs.record([whole])
+        (found,) = logs.entry(whole.delivery_id).attempts
+        assert (found.response_headers, found.response_body) == (headers, body)
+        assert list(logs.recent("whk_1", now=NOW)) == [whole]
+
+    def test_a_header_of_any_text_comes_back(self, logs: LogStore) -> None:
+        """A host's own transport may decode headers otherwise than as latin-1, lone surrogates included."""
+        headers = (("x-odd", "\ud800 \U0001f642 \u202e\0"),)
+        whole = entry("whk_1", Attempt(1, _ago(1), 1.0, 500, "status", headers), created_at=_ago(1))
+        logs.record([whole])
+        assert logs.entry(whole.delivery_id).attempts[0].response_headers == headers
 
     @pytest.mark.parametrize("state", ["pending", "held"])
     def test_an_entry_never_attempted_comes_back_too(self, logs: LogStore, state: DeliveryState) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from hookkit.errors import StoreError
 from hookkit.model import Emission
-from hookkit.protocols import Outbox, WebhookStore
+from hookkit.protocols import LogStore, Outbox, WebhookStore
 from hookkit.testing.bench import Bench
 from hookkit.testing.builders import planned
 from hookkit.testing.clock import START
@@ -98,6 +99,19 @@ class OutboxContract(StoreFixtures):
         again = _enqueue(outbox, planned(to, id="evt_2", key="sign-up 7", body=b"other"))
         assert again == [Emission("evt_1", _ids(first), duplicate=True)]
         assert bench.claimed() == list(_ids(first))
+
+    def test_a_repeat_names_what_the_first_named_whatever_is_kept(self, bench: Bench, logs: LogStore) -> None:
+        """One of its deliveries has lost its payload to retention, or is forgotten; another is still to be sent."""
+        to, other = bench.register(), bench.register()
+        first = planned(to, other, id="evt_1", key="k")
+        bench.outbox.enqueue([first], now=bench.now)
+        bench.settle(bench.take(_ids(first)[0]), 200)
+        now = bench.advance(timedelta(days=40))
+        for kept in (timedelta(days=50), timedelta(days=30)):
+            while logs.prune(payloads_before=now - timedelta(days=7), entries_before=now - kept, limit=10):
+                pass
+            again = bench.outbox.enqueue([planned(to, key="k"), planned(to, id="evt_1")], now=now)
+            assert again == [Emission("evt_1", _ids(first), duplicate=True)] * 2
 
     def test_a_repeat_within_one_call_is_one_too(self, bench: Bench, outbox: Outbox[Any]) -> None:
         """By id or by key: the first of them is stored."""

@@ -1,12 +1,15 @@
 -- hookkit schema 1, PostgreSQL: the twin of SQLite's.
--- Instants are bigint, durations interval; bodies and whatever comes from outside are bytea, because text refuses NUL.
+-- Instants and durations are bigint microseconds; bodies and whatever comes from outside are bytea, because text refuses
+-- NUL. Ids are compared byte by byte (COLLATE "C"): they are cursors, and an index of another collation would not be used.
 
 CREATE SCHEMA IF NOT EXISTS hookkit;
 
 -- Which numbered migrations have been applied.
 CREATE TABLE hookkit.schema (
     version integer PRIMARY KEY,
-    applied_at bigint NOT NULL
+    applied_at bigint NOT NULL,
+    usable_from integer NOT NULL DEFAULT 1, -- code that knows this version, or a newer one, can use what there is now
+    store text NOT NULL DEFAULT gen_random_uuid() -- names this set of tables: is a connection one to this database?
 );
 
 CREATE TABLE hookkit.webhooks (
@@ -33,7 +36,7 @@ CREATE INDEX webhooks_by_tenant ON hookkit.webhooks (tenant, id);
 CREATE TABLE hookkit.subscriptions (
     tenant text NOT NULL,
     pattern text NOT NULL,              -- 'User.Created', 'User.*' or '*'
-    webhook text NOT NULL,
+    webhook text COLLATE "C" NOT NULL,
     PRIMARY KEY (tenant, pattern, webhook)
 );
 CREATE INDEX subscriptions_by_webhook ON hookkit.subscriptions (webhook);
@@ -44,6 +47,7 @@ CREATE TABLE hookkit.events (
     tenant text NOT NULL,
     id text NOT NULL,
     idempotency_key text,
+    delivery_ids text NOT NULL,         -- JSON array: what the first emission named
     created_at bigint NOT NULL
 );
 CREATE UNIQUE INDEX events_by_id ON hookkit.events (tenant, id);
@@ -66,7 +70,7 @@ CREATE TABLE hookkit.deliveries (
     event_id text NOT NULL,
     event_type text NOT NULL,
     tenant text NOT NULL,
-    endpoint_id text NOT NULL,
+    endpoint_id text COLLATE "C" NOT NULL,
     profile text NOT NULL,
     body bigint,                        -- NULL once retention has removed it
     repeats smallint NOT NULL DEFAULT 0, -- 1: made by a redelivery
@@ -77,7 +81,7 @@ CREATE TABLE hookkit.deliveries (
     counted integer NOT NULL DEFAULT 0, -- attempts claimed
     attempted smallint NOT NULL DEFAULT 0, -- 1: at least one attempt is stored
     schedule_start integer NOT NULL DEFAULT 0,
-    claim_id text,
+    claim_id text COLLATE "C",
     claimed_at bigint,
     lease_until bigint,
     owner text,
@@ -114,7 +118,7 @@ CREATE TABLE hookkit.attempts (
 
 -- What the queue remembers of an endpoint: health, leases, rate tokens, and whether it may be served.
 CREATE TABLE hookkit.endpoints (
-    endpoint_id text PRIMARY KEY,
+    endpoint_id text COLLATE "C" PRIMARY KEY,
     tenant text NOT NULL,
     held smallint NOT NULL DEFAULT 0,
     state text NOT NULL DEFAULT 'healthy',
@@ -139,7 +143,7 @@ CREATE TABLE hookkit.endpoints (
 -- ready_at, so a claim never meets it; what counts against a claim's bounds has a range of the index of its own. An enqueue
 -- only adds rows to deliveries; the claim finds them there (arrived) and moves the heads, in its own short transaction.
 CREATE TABLE hookkit.heads (
-    endpoint_id text NOT NULL,
+    endpoint_id text COLLATE "C" NOT NULL,
     lane text NOT NULL,
     profile text NOT NULL,
     busy smallint NOT NULL,
@@ -153,7 +157,7 @@ CREATE INDEX heads_soonest ON hookkit.heads (ready_at) WHERE ready_at IS NOT NUL
 -- Deliveries by their last attempt, in buckets of five minutes: health without scanning the log.
 -- kind: succeeded, failed, retrying, or d<n>, a bin of the histogram of durations.
 CREATE TABLE hookkit.counters (
-    endpoint_id text NOT NULL,
+    endpoint_id text COLLATE "C" NOT NULL,
     bucket bigint NOT NULL,
     kind text NOT NULL,
     n bigint NOT NULL,

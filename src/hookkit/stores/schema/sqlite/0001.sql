@@ -41,6 +41,7 @@ CREATE TABLE hookkit_events (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
     idempotency_key TEXT,
+    delivery_ids TEXT NOT NULL,         -- JSON array: what the first emission named
     created_at INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX hookkit_events_by_id ON hookkit_events (tenant, id);

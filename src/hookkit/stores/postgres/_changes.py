@@ -1,0 +1,269 @@
+"""What an operation changes, gathered first and then written with few statements, however much it is.
+
+Gathering is pure: the moves of deliveries between their states, the counts, the standings. :meth:`Changes.write` yields
+the statements.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from hookkit.fairness import Line
+from hookkit.model import Attempt, DeliveryState, Endpoint
+from hookkit.stores.postgres._tables import Tables
+from hookkit.stores.rows import ATTEMPT_COLUMNS, attempt_row
+from hookkit.stores.sql import Row, Steps, from_us, to_us
+from hookkit.stores.standings import SAVED_COLUMNS, line_row
+from hookkit.stores.tallies import Class, bin_of, bucket_of, class_of
+from hookkit.work import EndpointState
+
+__all__ = ["ATTEMPTS", "DELIVERY_COLUMNS", "Changes", "Delivery", "Tally", "columns", "stored_attempt"]
+
+DELIVERY_COLUMNS: Final = (
+    "seq, id, claim_id, endpoint_id, profile, state, lane, due_at, counted, attempted, schedule_start, claimed_at, "
+    "lease_until, active_at, finished_at, reason"
+)
+
+
+@attrs.define
+class Delivery:
+    """A delivery as the queue sees it: a row of :data:`DELIVERY_COLUMNS`, which is locked."""
+
+    seq: int
+    id: str
+    claim_id: str | None
+    endpoint_id: str
+    profile: str
+    state: DeliveryState
+    lane: str
+    due_at: int | None
+    counted: int
+    attempted: int
+    schedule_start: int
+    claimed_at: int | None
+    lease_until: int | None
+    active_at: int
+    finished_at: int | None
+    reason: str
+
+
+def columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Return rows as columns: the arrays that a statement unnests."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def stored_attempt(delivery: int, attempt: Attempt) -> tuple[Any, ...]:
+    """Return the values of :data:`~hookkit.stores.rows.ATTEMPT_COLUMNS`; headers are bytes here, as bodies are."""
+    row = attempt_row(delivery, attempt)
+    return (*row[:7], None if row[7] is None else row[7].encode(), row[8])
+
+
+class Tally:
+    """Counts to be changed: deliveries by their last attempt, and a histogram of durations, per bucket."""
+
+    def __init__(self) -> None:
+        self.changes: Counter[tuple[str, int, str]] = Counter()
+
+    def move(self, endpoint_id: str, at_us: int, before: Class | None, after: Class | None) -> None:
+        """Count a delivery, whose last attempt was at `at_us`, under `after` and no longer under `before`."""
+        if before == after:
+            return
+        if before is not None:
+            self.changes[endpoint_id, bucket_of(at_us), before] -= 1
+        if after is not None:
+            self.changes[endpoint_id, bucket_of(at_us), after] += 1
+
+    def time(self, endpoint_id: str, attempt: Attempt) -> None:
+        """Add an attempt to the histogram."""
+        self.changes[endpoint_id, bucket_of(to_us(attempt.started_at)), f"d{bin_of(attempt.duration)}"] += 1
+
+    def write(self, tables: Tables) -> Steps[None]:
+        """Write the changes, in the order of their keys, so that two processes cannot deadlock."""
+        rows = [(*key, change) for key, change in sorted(self.changes.items()) if change]
+        if rows:
+            yield (tables.sql(_COUNT), columns(rows, 4))
+
+
+class Changes:
+    """What an operation changes.
+
+    Args:
+        lines: The standings of the endpoints whose rows are locked; all are written back.
+    """
+
+    def __init__(self, lines: dict[str, tuple[Line, Endpoint]]) -> None:
+        self.lines = lines
+        self.deliveries: dict[int, Delivery] = {}
+        self.attempts: list[tuple[Any, ...]] = []
+        self.heads: set[tuple[str, str, str]] = set()
+        self.holding: set[str] = set()
+        self.disabled: dict[str, str | None] = {}
+        self.tally = Tally()
+
+    def unlease(self, one: Delivery) -> None:
+        """Count one lease less."""
+        if one.endpoint_id in self.lines:
+            self.lines[one.endpoint_id][0].in_flight -= 1
+
+    def push(self, one: Delivery, *, lane: str, due_at: int, uncount: bool = False) -> DeliveryState:
+        """Make a delivery pending; held if its endpoint is, failed if its webhook is gone. Return which."""
+        standing = self.lines.get(one.endpoint_id)
+        if standing is None:
+            return self.finish(one, "failed", "removed", due_at, uncount=uncount)
+        one.state, one.lane, one.due_at = "held" if standing[0].held else "pending", lane, due_at
+        one.finished_at, one.reason, one.counted = None, "", one.counted - uncount
+        self.deliveries[one.seq] = one
+        self.heads.add((one.endpoint_id, lane, one.profile))
+        return one.state
+
+    def finish(
+        self, one: Delivery, state: DeliveryState, reason: str, at: int, *, uncount: bool = False
+    ) -> DeliveryState:
+        """Make a delivery succeeded or failed. Return which."""
+        one.state, one.reason, one.finished_at, one.due_at = state, reason, at, None
+        one.counted -= uncount
+        self.deliveries[one.seq] = one
+        return state
+
+    def append(self, one: Delivery, attempt: Attempt, after: DeliveryState) -> None:
+        """Add an attempt, and count the delivery by it."""
+        self.attempts.append(stored_attempt(one.seq, attempt))
+        started = to_us(attempt.started_at)
+        if one.attempted:
+            self.tally.move(one.endpoint_id, one.active_at, "retrying", None)
+        self.tally.move(one.endpoint_id, started, None, class_of(after))
+        if attempt.reason != "lost":
+            self.tally.time(one.endpoint_id, attempt)
+        one.attempted, one.active_at = 1, started
+
+    def lose(self, one: Delivery, now: datetime) -> None:
+        """Turn a lease that has run out into a lost attempt, due at once."""
+        started = from_us(one.claimed_at or 0)
+        attempt = Attempt(one.counted, started, max(now - started, timedelta(0)), reason="lost")
+        self.unlease(one)
+        after = self.push(one, lane="recover" if one.lane == "recover" else "retry", due_at=to_us(now))
+        self.append(one, attempt, after)
+
+    def with_health(self, line: Line, state: EndpointState) -> None:
+        """Give an endpoint its new health; if it has just been disabled, its deliveries are held."""
+        disabled = state.state == "disabled" and line.state.state != "disabled"
+        line.state = state
+        if disabled:
+            line.held = True
+            self.disabled[state.endpoint_id] = state.disabled_reason
+            self.holding.add(state.endpoint_id)
+
+    def write(self, tables: Tables, now: datetime) -> Steps[None]:
+        """Write everything. The caller's transaction holds it."""
+        if self.deliveries:
+            rows = [_delivery_row(one) for _, one in sorted(self.deliveries.items())]
+            yield (tables.sql(_DELIVERIES), columns(rows, 10))
+        if self.attempts:
+            yield (tables.sql(ATTEMPTS), columns(sorted(self.attempts), 9))
+        if self.disabled:
+            yield (tables.sql(_DISABLE), columns(sorted(self.disabled.items()), 2))
+        if self.holding:
+            yield (tables.sql(_HOLD), (sorted(self.holding),))
+        yield from self.tally.write(tables)
+        yield from self.write_lines(tables, self.lines.values(), now)
+        self.deliveries, self.attempts, self.disabled, self.tally = {}, [], {}, Tally()
+        self.heads, self.holding = set(), set()
+
+    def write_lines(self, tables: Tables, lines: Iterable[tuple[Line, Endpoint]], now: datetime) -> Steps[None]:
+        """Write standings, and move the heads of their queues accordingly."""
+        rows = [(endpoint.id, *line_row(line, endpoint, now)) for line, endpoint in lines]
+        if not rows:
+            return
+        yield (tables.sql(_LINES), columns(rows, _SAVED + 1))
+        served = [
+            (endpoint.id, int(line.in_flight > 0), int(line.state.consecutive_failures > 0), *row[-2:])
+            for row, (line, endpoint) in zip(rows, lines, strict=True)
+        ]
+        new = columns([head for head in sorted(self.heads) if head[0] in self.lines], 3)
+        yield (tables.sql(_HEADS), (*columns(served, 5), *new))
+
+
+def _delivery_row(one: Delivery) -> Row:
+    return (
+        one.seq,
+        one.state,
+        one.lane,
+        one.due_at,
+        one.counted,
+        one.attempted,
+        one.schedule_start,
+        one.active_at,
+        one.finished_at,
+        one.reason,
+    )
+
+
+_DELIVERIES: Final = """
+UPDATE {deliveries} d SET state = v.state, lane = v.lane, due_at = v.due_at, counted = v.counted,
+    attempted = v.attempted, schedule_start = v.schedule_start, active_at = v.active_at, finished_at = v.finished_at,
+    reason = v.reason, arrived = 1, claim_id = NULL, claimed_at = NULL, lease_until = NULL, owner = NULL
+FROM unnest(CAST(? AS bigint[]), CAST(? AS text[]), CAST(? AS text[]), CAST(? AS bigint[]), CAST(? AS integer[]),
+    CAST(? AS smallint[]), CAST(? AS integer[]), CAST(? AS bigint[]), CAST(? AS bigint[]), CAST(? AS text[]))
+    AS v(seq, state, lane, due_at, counted, attempted, schedule_start, active_at, finished_at, reason)
+WHERE d.seq = v.seq
+"""
+
+ATTEMPTS: Final = f"""
+INSERT INTO {{attempts}} ({ATTEMPT_COLUMNS})
+SELECT * FROM unnest(CAST(? AS bigint[]), CAST(? AS integer[]), CAST(? AS bigint[]), CAST(? AS bigint[]),
+    CAST(? AS integer[]), CAST(? AS text[]), CAST(? AS bigint[]), CAST(? AS bytea[]), CAST(? AS bytea[]))
+"""  # noqa: S608 - columns
+
+_COUNT: Final = """
+INSERT INTO {counters} AS c (endpoint_id, bucket, kind, n)
+SELECT * FROM unnest(CAST(? AS text[]), CAST(? AS bigint[]), CAST(? AS text[]), CAST(? AS bigint[]))
+ON CONFLICT (endpoint_id, bucket, kind) DO UPDATE SET n = c.n + excluded.n
+"""
+
+_DISABLE: Final = """
+UPDATE {webhooks} w SET enabled = 0, disabled_reason = v.reason
+FROM unnest(CAST(? AS text[]), CAST(? AS text[])) AS v(id, reason) WHERE w.id = v.id
+"""
+
+_HOLD: Final = """
+UPDATE {deliveries} SET state = 'held', arrived = 1
+WHERE endpoint_id = ANY(CAST(? AS text[])) AND state = 'pending' AND lane <> ''
+"""
+
+_SAVED: Final = len(SAVED_COLUMNS.split(","))
+_TYPES: Final = (
+    "text text integer bigint bigint bigint bigint integer float8 bigint bigint smallint integer float8 bigint "
+    "smallint bigint"
+).split()
+"""The types of what :func:`~hookkit.stores.standings.line_row` returns."""
+
+_LINES: Final = f"""
+UPDATE {{endpoints}} e SET {", ".join(f"{name.strip()} = v.{name.strip()}" for name in SAVED_COLUMNS.split(","))}
+FROM unnest(CAST(? AS text[]), {", ".join(f"CAST(? AS {kind}[])" for kind in _TYPES)})
+    AS v(endpoint_id, {SAVED_COLUMNS})
+WHERE e.endpoint_id = v.endpoint_id
+"""  # noqa: S608 - columns
+
+_HEADS: Final = """
+WITH served AS (
+    SELECT * FROM unnest(CAST(? AS text[]), CAST(? AS smallint[]), CAST(? AS smallint[]), CAST(? AS smallint[]),
+        CAST(? AS bigint[])) AS s(endpoint_id, busy, failing, blocked, not_before)
+), head AS (
+    SELECT h.endpoint_id, h.lane, h.profile FROM {heads} h JOIN served s ON s.endpoint_id = h.endpoint_id
+    UNION SELECT * FROM unnest(CAST(? AS text[]), CAST(? AS text[]), CAST(? AS text[])) AS n(endpoint_id, lane, profile)
+)
+INSERT INTO {heads} AS old (endpoint_id, lane, profile, busy, failing, ready_at)
+SELECT h.endpoint_id, h.lane, h.profile, s.busy, s.failing, CASE WHEN s.blocked = 0 THEN (
+    SELECT greatest(d.due_at, s.not_before) FROM {deliveries} d WHERE d.endpoint_id = h.endpoint_id
+    AND d.lane = h.lane AND d.profile = h.profile AND d.state = 'pending' AND d.lane <> ''
+    ORDER BY d.due_at LIMIT 1) END
+FROM head h JOIN served s ON s.endpoint_id = h.endpoint_id
+ON CONFLICT (endpoint_id, lane, profile) DO UPDATE
+SET busy = excluded.busy, failing = excluded.failing, ready_at = excluded.ready_at
+WHERE (old.busy, old.failing, old.ready_at) IS DISTINCT FROM (excluded.busy, excluded.failing, excluded.ready_at)
+"""

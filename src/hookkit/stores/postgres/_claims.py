@@ -1,0 +1,285 @@
+"""The queue of the PostgreSQL store: claiming, and what changes a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Final
+
+from hookkit.errors import NotFound, StoreError
+from hookkit.fairness import Limits, Line, allocate
+from hookkit.ids import new_id
+from hookkit.model import Attempt, Endpoint
+from hookkit.stores.postgres._changes import Changes, columns
+from hookkit.stores.postgres._lines import load
+from hookkit.stores.postgres._log import attempts_of
+from hookkit.stores.postgres._opening import ARRIVALS, catch_up, opened
+from hookkit.stores.postgres._tables import CLOCK, Tables
+from hookkit.stores.sql import Row, Steps, from_us, to_us
+from hookkit.work import Claim, Lane
+
+__all__ = ["claim", "claim_one", "extend", "give_back", "look", "next_due"]
+
+_LOOKS: Final = 10
+
+Standings = dict[str, tuple[Line, Endpoint]]
+
+
+def look(tables: Tables, now: datetime, lane: Lane, profiles: Collection[str]) -> Steps[tuple[datetime, bool, bool]]:
+    """Return the time, whether something has come in or run out, and whether a claim of the lane could find something.
+
+    One statement, so that a claim that finds nothing costs no more than that.
+    """
+    rows = yield (tables.sql(_LOOK), (to_us(now), tables.own_clock, lane, sorted(profiles)))
+    at, behind, due = rows[0]
+    return from_us(at), behind, due
+
+
+def claim(
+    tables: Tables,
+    *,
+    now: datetime,
+    lane: Lane,
+    limits: Limits,
+    lease: timedelta,
+    owner: str,
+    profiles: Collection[str],
+    behind: bool,
+) -> Steps[list[Claim]]:
+    """Lease due deliveries of one lane. It waits for no lock.
+
+    Args:
+        tables: The store's tables.
+        now: The time, as :func:`look` returned it.
+        lane: Which lane.
+        limits: The claim's bounds.
+        lease: How long.
+        owner: Who claims.
+        profiles: The profiles' names.
+        behind: Something has come in or run out.
+    """
+    if behind:
+        yield from catch_up(tables, now)
+    ready, lines = yield from _servable(tables, lane, profiles, now, limits)
+    rooms = [(name, min(lines[name][0].room(lines[name][1], now), limits.limit)) for name in ready if name in lines]
+    rooms = [(name, room) for name, room in rooms if room > 0]
+    due: dict[str, list[int]] = {name: [] for name, _ in rooms}
+    if rooms:
+        rows = yield (tables.sql(_DUE), (*columns(rooms, 2), sorted(profiles), lane, to_us(now)))
+        for endpoint_id, seq in rows:
+            due[endpoint_id].append(seq)
+    slots = allocate(
+        [lines[name][0].candidate(len(seqs)) for name, seqs in due.items()],
+        limit=limits.limit,
+        limit_busy=limits.limit_busy,
+        limit_failing=limits.limit_failing,
+    )
+    wanted = {name: due[name][:count] for name, count in slots.items()}
+    return (yield from _lease(tables, wanted, lines, now, lease, owner))
+
+
+def claim_one(tables: Tables, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Steps[Claim]:
+    """Lease one delivery."""
+    now = yield from tables.now(now)
+    rows = yield (
+        tables.sql("SELECT endpoint_id FROM {deliveries} WHERE id = ? AND lane <> ''"),
+        (delivery_id,),
+    )
+    if not rows:
+        raise NotFound(f"no delivery {delivery_id!r}")
+    endpoint_id = rows[0][0]
+    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    yield from changes.write(tables, now)
+    rows = yield (tables.sql("SELECT seq, state FROM {deliveries} WHERE id = ?"), (delivery_id,))
+    if not rows:
+        raise NotFound(f"no delivery {delivery_id!r}")
+    seq, state = rows[0]
+    if state != "pending":
+        raise StoreError(f"delivery {delivery_id} is {state}; only a pending one can be claimed")
+    if endpoint_id not in changes.lines:
+        raise StoreError(f"the webhook of delivery {delivery_id} is gone")
+    unreadable = changes.lines[endpoint_id][0].unreadable
+    if unreadable:
+        raise StoreError(unreadable)
+    claims = yield from _lease(tables, {endpoint_id: [seq]}, changes.lines, now, lease, owner)
+    return claims[0]
+
+
+def extend(tables: Tables, claim_ids: Collection[str], *, now: datetime, lease: timedelta) -> Steps[set[str]]:
+    """Prolong leases. One statement; a lease that has run out by then is not held any more."""
+    rows = yield (
+        tables.sql(_EXTEND),
+        (to_us(now), tables.own_clock, to_us(now + lease) - to_us(now), sorted(claim_ids)),
+    )
+    return {row[0] for row in rows}
+
+
+def give_back(tables: Tables, claim_ids: Collection[str], *, now: datetime) -> Steps[set[str]]:
+    """End leases, the attempt uncounted."""
+    now = yield from tables.now(now)
+    changes, held = yield from opened(tables, now, claims=claim_ids)
+    given = {one.claim_id for one in held if one.claim_id is not None}
+    for one in held:
+        changes.unlease(one)
+        changes.push(one, lane=one.lane, due_at=to_us(now), uncount=True)
+    yield from changes.write(tables, now)
+    return given
+
+
+def next_due(tables: Tables, *, now: datetime) -> Steps[datetime | None]:
+    """Return when a claim could next find something, by the caller's clock."""
+    rows = yield (tables.sql(_NEXT), ())
+    found, at = rows[0]
+    if found is None:
+        return None
+    return now + (from_us(found) - from_us(at)) if tables.own_clock else from_us(found)
+
+
+def _servable(
+    tables: Tables, lane: Lane, profiles: Collection[str], now: datetime, limits: Limits
+) -> Steps[tuple[list[str], Standings]]:
+    """Return the endpoints that could be served, the longest due first, locked; and their standings.
+
+    Those whose secrets cannot be read are put off, and others looked for in their place: they use up no limit. One
+    claim puts off a bounded number, so that it stays short even if nothing can be read at all.
+    """
+    ready: list[str] = []
+    lines: Standings = {}
+    ranges = [
+        (profile, busy, failing, most)
+        for profile, busy, failing in product(sorted(profiles), (0, 1), (0, 1))
+        if (
+            most := min(
+                limits.limit,
+                limits.limit_busy if busy else limits.limit,
+                limits.limit_failing if failing else limits.limit,
+            )
+        )
+        > 0
+    ]
+    for _ in range(_LOOKS if ranges else 0):
+        rows = yield (tables.sql(_READY), (*columns(ranges, 4), lane, to_us(now)))
+        ready = list(dict.fromkeys(row[1] for row in sorted((row[0], row[1]) for row in rows)))
+        lines = yield from load(tables, ready)
+        unreadable = {name: pair for name, pair in lines.items() if pair[0].unreadable}
+        if not unreadable:
+            break
+        yield from Changes(unreadable).write(tables, now)
+        tables.unreadable.met({name: line.unreadable for name, (line, _) in unreadable.items()}, now)
+    return ready, lines
+
+
+def _lease(
+    tables: Tables, wanted: dict[str, list[int]], lines: Standings, now: datetime, lease: timedelta, owner: str
+) -> Steps[list[Claim]]:
+    leases: dict[int, tuple[str, Endpoint, bool, bool]] = {}
+    for endpoint_id, seqs in wanted.items():
+        line, endpoint = lines[endpoint_id]
+        for seq in seqs:
+            busy, failing = line.in_flight > 0, line.state.consecutive_failures > 0
+            leases[seq] = (new_id("clm_"), endpoint, busy, failing)
+            line.take(endpoint, now)
+    if not leases:
+        return []
+    rows = yield (
+        tables.sql(_LEASE),
+        (list(leases), [claim_id for claim_id, *_ in leases.values()], to_us(now), to_us(now + lease), owner),
+    )
+    before = yield from attempts_of(tables, [row[0] for row in rows if row[10]])
+    yield from Changes({name: lines[name] for name in wanted}).write(tables, now)
+    return [_claim(row, *leases[row[0]], before.get(row[0], ())) for row in rows]
+
+
+def _claim(row: Row, claim_id: str, endpoint: Endpoint, busy: bool, failing: bool, before: Sequence[Attempt]) -> Claim:  # noqa: FBT001
+    return Claim(
+        claim_id=claim_id,
+        delivery_id=row[1],
+        event_id=row[2],
+        event_type=row[3],
+        body=bytes(row[4] or b""),
+        profile=row[5],
+        attempt_number=row[6],
+        endpoint=endpoint,
+        tenant=row[7],
+        created_at=from_us(row[8]),
+        attempts=tuple(before),
+        schedule_start=row[9],
+        busy=busy,
+        failing=failing,
+    )
+
+
+# min() and LIMIT, not EXISTS: for that the planner would read a table from end to end, expecting to find one soon.
+_LOOK: Final = f"""
+SELECT t.at, coalesce((SELECT min(lease_until) FROM {{deliveries}} WHERE state = 'leased') <= t.at, FALSE)
+    OR (SELECT min(seq) FROM {{deliveries}} WHERE arrived = 0 AND state = 'pending' AND lane <> '') IS NOT NULL,
+    EXISTS (SELECT 1 FROM unnest(p.profiles) AS o(profile)
+        CROSS JOIN (VALUES (0, 0), (0, 1), (1, 0), (1, 1)) AS k(busy, failing) CROSS JOIN LATERAL (
+        SELECT 1 FROM {{heads}} h WHERE h.lane = p.lane AND h.profile = o.profile AND h.busy = k.busy
+        AND h.failing = k.failing AND h.ready_at <= t.at ORDER BY h.ready_at LIMIT 1) h)
+FROM (SELECT CASE WHEN c.own THEN {CLOCK} ELSE c.at END AS at
+    FROM (SELECT CAST(? AS bigint) AS at, CAST(? AS boolean) AS own) c) t
+CROSS JOIN (SELECT CAST(? AS text) AS lane, CAST(? AS text[]) AS profiles) p
+"""  # noqa: S608 - the clock
+
+# Each kind that counts against a bound is a range of the index of its own, read no further than its bound; one that is
+# locked by somebody else counts against none.
+_READY: Final = """
+SELECT h.ready_at, h.endpoint_id FROM unnest(CAST(? AS text[]), CAST(? AS smallint[]), CAST(? AS smallint[]),
+    CAST(? AS integer[])) AS r(profile, busy, failing, most)
+CROSS JOIN (SELECT CAST(? AS text) AS lane, CAST(? AS bigint) AS at) t
+CROSS JOIN LATERAL (
+    SELECT x.ready_at, x.endpoint_id FROM {heads} x JOIN {endpoints} e ON e.endpoint_id = x.endpoint_id
+    WHERE x.lane = t.lane AND x.profile = r.profile AND x.busy = r.busy AND x.failing = r.failing AND x.ready_at <= t.at
+    ORDER BY x.ready_at LIMIT r.most FOR UPDATE OF e SKIP LOCKED
+) h
+"""
+
+_DUE: Final = """
+SELECT e.endpoint_id, d.seq
+FROM unnest(CAST(? AS text[]), CAST(? AS integer[])) WITH ORDINALITY AS e(endpoint_id, room, n)
+CROSS JOIN (SELECT CAST(? AS text[]) AS profiles, CAST(? AS text) AS lane, CAST(? AS bigint) AS at) t
+CROSS JOIN LATERAL (
+    SELECT y.seq, y.due_at FROM unnest(t.profiles) AS p(profile) CROSS JOIN LATERAL (
+        SELECT x.seq, x.due_at FROM {deliveries} x WHERE x.endpoint_id = e.endpoint_id AND x.lane = t.lane
+        AND x.profile = p.profile AND x.state = 'pending' AND x.lane <> '' AND x.due_at <= t.at
+        ORDER BY x.due_at, x.seq LIMIT e.room
+    ) y ORDER BY y.due_at, y.seq LIMIT e.room
+) d ORDER BY e.n, d.due_at, d.seq
+"""
+
+_LEASE: Final = """
+WITH leased AS (
+    UPDATE {deliveries} d SET state = 'leased', due_at = NULL, arrived = 1, counted = d.counted + 1,
+        claim_id = v.claim_id, claimed_at = t.at, lease_until = t.until, owner = t.owner
+    FROM unnest(CAST(? AS bigint[]), CAST(? AS text[])) AS v(seq, claim_id) CROSS JOIN (
+        SELECT CAST(? AS bigint) AS at, CAST(? AS bigint) AS until, CAST(? AS text) AS owner) t
+    WHERE d.seq = v.seq RETURNING d.*
+)
+SELECT l.seq, l.id, l.event_id, l.event_type, b.body, l.profile, l.counted, l.tenant, l.created_at, l.schedule_start,
+    l.attempted FROM leased l LEFT JOIN {bodies} b ON b.seq = l.body
+"""
+
+# The rows are locked in the order that everybody keeps.
+_EXTEND: Final = f"""
+WITH t AS MATERIALIZED (
+    SELECT CASE WHEN c.own THEN {CLOCK} ELSE c.at END AS at, c.lease
+    FROM (SELECT CAST(? AS bigint) AS at, CAST(? AS boolean) AS own, CAST(? AS bigint) AS lease) c
+), held AS MATERIALIZED (
+    SELECT d.seq FROM {{deliveries}} d WHERE d.claim_id IS NOT NULL AND d.claim_id = ANY(CAST(? AS text[]))
+    AND d.lease_until > (SELECT at FROM t) ORDER BY d.seq FOR UPDATE
+)
+UPDATE {{deliveries}} d SET lease_until = t.at + t.lease FROM held, t WHERE d.seq = held.seq RETURNING d.claim_id
+"""  # noqa: S608 - the clock
+
+# What has come in is due when its endpoint may be served; unless so much has come in that this looks at a part only.
+_NEXT: Final = f"""
+SELECT least((SELECT min(ready_at) FROM {{heads}} WHERE ready_at IS NOT NULL),
+    (SELECT min(lease_until) FROM {{deliveries}} WHERE state = 'leased'),
+    (SELECT CASE WHEN count(*) < {ARRIVALS} THEN min(greatest(a.due_at, e.not_before)) FILTER (WHERE e.blocked = 0)
+        ELSE min(a.due_at) END FROM (
+        SELECT endpoint_id, due_at FROM {{deliveries}} WHERE arrived = 0 AND state = 'pending' AND lane <> ''
+        ORDER BY seq LIMIT {ARRIVALS}) a LEFT JOIN {{endpoints}} e ON e.endpoint_id = a.endpoint_id)),
+    {CLOCK}
+"""  # noqa: S608 - a number and the clock

@@ -1,0 +1,68 @@
+"""Where a database is: data source names, pools, and what they may tell."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Final, TypeAlias
+
+import attrs
+import psycopg
+import psycopg_pool
+from psycopg.conninfo import conninfo_to_dict
+
+__all__ = ["OPTIONS", "POOL", "Line", "check_dsn", "listening_of", "place_of"]
+
+Source: TypeAlias = str | psycopg_pool.ConnectionPool[Any] | psycopg_pool.AsyncConnectionPool[Any]
+
+OPTIONS: Final[dict[str, Any]] = {
+    "autocommit": True,
+    "prepare_threshold": None,  # PgBouncer in transaction mode knows no named statements
+    "fallback_application_name": "hookkit",
+}
+"""How a connection of our own is made."""
+
+POOL: Final[dict[str, Any]] = {"min_size": 1, "max_size": 10, "timeout": 10.0, "name": "hookkit"}
+"""How a pool of our own is made. Seconds; a worker uses one connection at a time, each emit one for a moment."""
+
+
+def check_dsn(dsn: str) -> str:
+    """Return the DSN; ValueError, which does not quote it, if it cannot be read."""
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.Error:
+        # The driver's message quotes what it could not read, and that may be a password.
+        raise ValueError("dsn: this is no PostgreSQL connection string (postgresql://… or key=value pairs)") from None
+    return dsn
+
+
+def place_of(source: Source, schema: str) -> Hashable:
+    """Return what stores of the same tables share; a pool whose DSN changes is known by itself."""
+    dsn = source if isinstance(source, str) else source.conninfo
+    if not isinstance(dsn, str):
+        return "postgres", id(source), schema
+    parts = conninfo_to_dict(check_dsn(dsn))
+    return (
+        "postgres",
+        *(str(parts.get(key) or "") for key in ("host", "hostaddr", "port", "dbname", "service")),
+        schema,
+    )
+
+
+@attrs.frozen
+class Line:
+    """How to connect for listening. Both parts may hold a password, so neither is shown."""
+
+    dsn: str = attrs.field(repr=False)
+    options: dict[str, Any] = attrs.field(repr=False)
+
+
+def listening_of(source: Source, listen: bool | str) -> Line | None:  # noqa: FBT001 - as given
+    """Return how to connect for listening, None if nobody is to listen."""
+    if listen is False:
+        return None
+    if isinstance(listen, str):
+        return Line(check_dsn(listen), {})
+    if isinstance(source, str):
+        return Line(source, {})
+    dsn, options = source.conninfo, source.kwargs
+    return Line(dsn, options or {}) if isinstance(dsn, str) and not callable(options) else None

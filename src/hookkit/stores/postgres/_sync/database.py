@@ -1,0 +1,176 @@
+"""Connections to a PostgreSQL database, for threads: a pool, and transactions of our own making on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeAlias, TypeVar
+from weakref import WeakSet
+
+import psycopg
+import psycopg_pool
+from psycopg.rows import tuple_row
+
+from hookkit.errors import StoreError
+from hookkit.stores.hosts import join, lend
+from hookkit.stores.postgres._errors import NOTHING, UNKNOWN, foreign_errors
+from hookkit.stores.postgres._migrating import belongs, checked, migrate
+from hookkit.stores.postgres._source import OPTIONS, POOL, check_dsn
+from hookkit.stores.postgres._tables import Tables
+from hookkit.stores.sql import Row, Steps, drive
+
+__all__ = ["Database"]
+
+T = TypeVar("T")
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_LOOK: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+Connection: TypeAlias = psycopg.Connection[Any]
+
+
+class Database:
+    """One database, through a pool.
+
+    Args:
+        dsn_or_pool: Where it is; or a pool of the host's, which stays the host's to open and close.
+        tables: The store's tables in it.
+    """
+
+    def __init__(self, dsn_or_pool: str | psycopg_pool.ConnectionPool[Any], tables: Tables) -> None:
+        self._ours = isinstance(dsn_or_pool, str)
+        self._pool: psycopg_pool.ConnectionPool[Any] = (
+            psycopg_pool.ConnectionPool(check_dsn(dsn_or_pool), kwargs=dict(OPTIONS), open=False, **POOL)
+            if isinstance(dsn_or_pool, str)
+            else dsn_or_pool
+        )
+        self._tables = tables
+        self._pid = os.getpid()
+        self._opened = not self._ours
+        self._closed = False
+        self._store = ""
+        self._known: WeakSet[Any] = WeakSet()
+
+    def run(self, steps: Steps[T]) -> T:
+        """Run steps each statement of which may stand alone."""
+        with self._connection() as connection:
+            return self._alone(connection, steps)
+
+    def transact(self, steps: Steps[T]) -> T:
+        """Run steps as one transaction: all of it, or nothing. What it locks it locks for no longer than that."""
+        with self._connection() as connection:
+            return self._within(connection, _BEGIN, steps)
+
+    def look(self, steps: Steps[T]) -> T:
+        """Run steps that only read, and all see the same state."""
+        with self._connection() as connection:
+            return self._within(connection, _LOOK, steps)
+
+    def migrate(self) -> None:
+        """Make the tables, or upgrade them."""
+        with self._connection(unchecked=True) as connection:
+            self._within(connection, _BEGIN, migrate(self._tables))
+
+    def joined(self, steps: Steps[T], tx: Any) -> T:
+        """Run steps within the host's transaction, in a savepoint."""
+        self._check()
+        host = lend(tx, "PostgresStore", "PostgreSQL")
+        connection = host.connection
+        if connection in self._known:
+            before = _nothing()
+        elif getattr(connection, "_pool", None) is self._pool:
+            # From our own pool, so it leads to our own tables. To ask that pool for another connection meanwhile could
+            # be to wait for ever: it may be empty, with everybody who has one of it waiting here.
+            before = self._look_once()
+        else:
+            if self._store == "":
+                with self._connection():
+                    pass  # it looks which tables these are
+            before = belongs(self._tables, self._store)
+        result = join(host, before, steps)
+        with suppress(TypeError):  # one that cannot be remembered is asked again
+            self._known.add(connection)
+        return result
+
+    def close(self) -> None:
+        """Close the pool, unless it is the host's. Repeating it is harmless."""
+        if os.getpid() != self._pid or self._closed:
+            return  # after a fork the connections are the parent's
+        self._closed = True
+        if self._ours:
+            self._pool.close()
+
+    def _look_once(self) -> Steps[None]:
+        if self._store == "":
+            self._store = yield from checked(self._tables)
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise StoreError("this PostgresStore was opened before a fork; open a new one in the child process")
+        if self._closed:
+            raise StoreError("this PostgresStore is closed")
+
+    @contextmanager
+    def _connection(self, *, unchecked: bool = False) -> Generator[Connection]:
+        """Lend a connection on which every statement stands alone, until a transaction is begun."""
+        self._check()
+        if not self._opened:
+            self._pool.open()
+            self._opened = True
+        with foreign_errors(NOTHING):
+            connection = self._pool.getconn()
+        automatic = connection.autocommit
+        try:
+            with foreign_errors(NOTHING):
+                if not automatic:
+                    connection.set_autocommit(True)
+                if self._store == "" and not unchecked:
+                    self._store = drive(checked(self._tables), lambda sql, params: _execute(connection, sql, params))
+            yield connection
+        finally:
+            lost = connection.broken
+            if not automatic:
+                _restore(connection)
+            self._pool.putconn(connection)
+            if lost:
+                # Whatever ended this one has probably ended all; those that wait in the pool are looked at, too.
+                with suppress(psycopg.Error, psycopg_pool.PoolClosed):
+                    self._pool.check()
+
+    def _alone(self, connection: Connection, steps: Steps[T]) -> T:
+        with foreign_errors(UNKNOWN):
+            return drive(steps, lambda sql, params: _execute(connection, sql, params))
+
+    def _within(self, connection: Connection, begin: str, steps: Steps[T]) -> T:
+        try:
+            with foreign_errors(NOTHING):
+                _execute(connection, begin, ())
+                result = drive(steps, lambda sql, params: _execute(connection, sql, params))
+        except BaseException:
+            with suppress(psycopg.Error):
+                _execute(connection, "ROLLBACK", ())
+            raise
+        with foreign_errors(UNKNOWN):
+            _execute(connection, "COMMIT", ())
+        return result
+
+
+def _execute(connection: Connection, sql: str, params: Sequence[Any]) -> list[Row]:
+    # A cursor of our own kind, whatever kind the host has its connections make; and never a named prepared statement:
+    # behind PgBouncer the next transaction may run on a server that does not know it.
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        cursor.execute(sql.encode(), params or None, prepare=False)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def _restore(connection: Connection) -> None:
+    """Leave a host's connection as it was; or closed, which its pool knows what to do about."""
+    try:
+        connection.set_autocommit(False)
+    except psycopg.Error:
+        connection.close()
+
+
+def _nothing() -> Steps[None]:
+    yield from ()

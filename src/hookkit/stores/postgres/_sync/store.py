@@ -1,0 +1,314 @@
+"""The PostgreSQL store for threads, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+import psycopg_pool
+
+from hookkit.fairness import Limits
+from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
+from hookkit.protocols import Clock
+from hookkit.stores import outbox, resealing
+from hookkit.stores.postgres import _claims, _log, _pruning, _settling, _webhooks
+from hookkit.stores.postgres._listening import follow
+from hookkit.stores.postgres._outbox import batches, enqueue
+from hookkit.stores.postgres._source import listening_of, place_of
+from hookkit.stores.postgres._sync.database import Database
+from hookkit.stores.postgres._tables import tables_of
+from hookkit.stores.rows import Sealer
+from hookkit.work import Claim, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
+
+__all__ = ["PostgresStore"]
+
+
+class PostgresStore:
+    """A store in a PostgreSQL database (13 or newer). Usable from any thread, and from any number of machines.
+
+    It implements :class:`~hookkit.protocols.WebhookStore`, :class:`~hookkit.protocols.Outbox` (``tx=`` takes the host's
+    own connection or session: see :mod:`hookkit.stores.hosts`), :class:`~hookkit.protocols.DeliveryQueue` and
+    :class:`~hookkit.protocols.LogStore`. :meth:`migrate` makes the tables, and nothing else does.
+
+    Open it after a fork, not before. A webhook whose secrets do not open stops nothing else: its deliveries wait, and
+    the log says so.
+
+    Args:
+        dsn_or_pool: Where the database is, as ``postgresql://…`` or in ``key=value`` pairs: the store then has a pool
+            of its own. Or a pool of psycopg's, which is open, and which the host closes.
+        schema: The schema with the tables: 1 to 48 of ``a-z``, ``0-9`` and ``_``.
+        vault: Seals signing keys and custom headers; a :class:`hookkit.vault.Vault`. Webhooks that were stored without
+            one are read as they are, and sealed when they are next written; :meth:`rekey` seals them all. None: they
+            are stored as they are, which is said once in the log for each schema.
+        clock: None: the database's clock is the time, whatever ``now`` a call brings, so that leases do not depend on
+            how well the clocks of several machines agree. A due time that a worker worked out by its own clock is moved
+            by the difference. Given, the store goes by the ``now`` of each call, which the shells read from the clock
+            that they were given: give them the same one.
+        listen: True: an emit notifies, and workers listen on a connection of their own, made as the store's are. A DSN:
+            they listen there, such as past a PgBouncer. False: neither; workers find new events at their next poll.
+
+    Raises:
+        ValueError: The DSN, or the schema's name, cannot be used. Nothing is connected to yet.
+    """
+
+    def __init__(
+        self,
+        dsn_or_pool: str | psycopg_pool.ConnectionPool[Any],
+        *,
+        schema: str = "hookkit",
+        vault: Sealer | None = None,
+        clock: Clock | None = None,
+        listen: bool | str = True,
+    ) -> None:
+        self._tables = tables_of(schema, vault, own_clock=clock is None, notify=listen is not False)
+        self._database = Database(dsn_or_pool, self._tables)
+        self._wake_key = place_of(dsn_or_pool, schema)
+        self._listening = listening_of(dsn_or_pool, listen)
+
+    @property
+    def wake_key(self) -> Hashable:
+        """What stores of the same tables share within a process: an emit through one wakes a worker on another."""
+        return self._wake_key
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None] | None:
+        """Have `changed` called whenever another process has emitted; return what ends that, None if it is off.
+
+        A worker does this by itself. See :mod:`hookkit.wakeups`.
+        """
+        if self._listening is None:
+            return None
+        return follow(self._listening, self._tables.channel, changed)
+
+    def migrate(self) -> None:
+        """Make the tables, or bring them to this version's schema. To repeat it, even at the same time, is harmless."""
+        self._database.migrate()
+
+    # --- Webhooks -----------------------------------------------------------------------------------------------------
+
+    def add_webhook(self, endpoint: Endpoint) -> None:
+        """As :meth:`hookkit.protocols.WebhookStore.add_webhook`."""
+        self._database.transact(_webhooks.add_webhook(self._tables, endpoint))
+
+    def get_webhook(self, endpoint_id: str) -> Endpoint:
+        """As :meth:`hookkit.protocols.WebhookStore.get_webhook`; StoreError if its secrets do not open."""
+        return self._database.run(_webhooks.get_webhook(self._tables, endpoint_id))
+
+    def list_webhooks(
+        self, *, tenant: str | None = None, limit: int = 100, after: str | None = None
+    ) -> Sequence[Endpoint]:
+        """As :meth:`hookkit.protocols.WebhookStore.list_webhooks`; one that does not open comes without its secrets."""
+        return self._database.run(_webhooks.list_webhooks(self._tables, tenant=tenant, limit=limit, after=after))
+
+    def update_webhook(
+        self, endpoint_id: str, change: WebhookChange, *, now: datetime, held: str = "deliver"
+    ) -> Endpoint:
+        """As :meth:`hookkit.protocols.WebhookStore.update_webhook`; one that does not open may be switched only."""
+        return self._database.transact(_webhooks.update_webhook(self._tables, endpoint_id, change, now=now, held=held))
+
+    def remove_webhook(self, endpoint_id: str, *, now: datetime) -> None:
+        """As :meth:`hookkit.protocols.WebhookStore.remove_webhook`."""
+        self._database.transact(_webhooks.remove_webhook(self._tables, endpoint_id, now=now))
+
+    def subscribers(self, tenant: str, event_type: str, *, tx: Any = None) -> Sequence[Endpoint]:
+        """As :meth:`hookkit.protocols.WebhookStore.subscribers`."""
+        steps = outbox.subscribers(self._tables.dialect, self._tables.coder, tenant, event_type)
+        return self._database.run(steps) if tx is None else self._database.joined(steps, tx)
+
+    def seals(self) -> dict[str, int]:
+        """Return how many webhooks each vault key has sealed, by its id; under "" those that are not sealed."""
+        return self._database.run(resealing.seals(self._tables.dialect))
+
+    def rekey(self, *, limit: int = 100, dry_run: bool = False) -> int:
+        """Seal at most `limit` webhooks with the vault's first key: those that another key sealed, or none.
+
+        Call it until it returns 0: then all are. It may be broken off, repeated, and called by several processes, while
+        workers and registries go on. Each call is one short transaction; a webhook that is changed meanwhile is left to
+        the next.
+
+        Args:
+            limit: At most so many.
+            dry_run: Change nothing, and count all that would be sealed.
+
+        Returns:
+            How many.
+
+        Raises:
+            StoreError: Nothing is left but webhooks that do not open; it names them, and the keys that sealed them.
+                With `dry_run`: there is one.
+            ValueError: The store has no vault.
+        """
+        dialect, coder = self._tables.dialect, self._tables.coder
+        if not coder.sealing_key():
+            raise ValueError("rekey() seals with the store's vault: open the store with vault=")
+        while True:
+            steps = resealing.stale(dialect, coder, limit=None if dry_run else limit)
+            updates, reasons = self._database.run(steps)
+            if reasons and (dry_run or not updates):
+                raise resealing.unopened(reasons)
+            if dry_run or not updates:
+                return len(updates)
+            changed = self._database.transact(resealing.store(updates))
+            if changed:
+                return changed
+
+    # --- Outbox -------------------------------------------------------------------------------------------------------
+
+    def enqueue(self, planned: Sequence[Planned], *, now: datetime, tx: Any = None) -> list[Emission]:
+        """As :meth:`hookkit.protocols.Outbox.enqueue`."""
+        steps = enqueue(self._tables, planned, now)
+        if tx is not None:
+            return self._database.joined(steps, tx)
+        # One batch is one statement, which is a transaction by itself.
+        if sum(1 for _ in batches(planned)) <= 1:
+            return self._database.run(steps)
+        return self._database.transact(steps)
+
+    # --- Queue --------------------------------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        *,
+        now: datetime,
+        lane: Lane,
+        limit: int,
+        limit_busy: int,
+        limit_failing: int,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]:
+        """As :meth:`hookkit.protocols.DeliveryQueue.claim`."""
+        at, behind, due = self._database.run(_claims.look(self._tables, now, lane, profiles))
+        if not behind and not due:
+            return []
+        steps = _claims.claim(
+            self._tables,
+            now=at,
+            lane=lane,
+            limits=Limits(limit, limit_busy, limit_failing),
+            lease=lease,
+            owner=owner,
+            profiles=profiles,
+            behind=behind,
+        )
+        return self._database.transact(steps)
+
+    def claim_one(self, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim:
+        """As :meth:`hookkit.protocols.DeliveryQueue.claim_one`."""
+        return self._database.transact(_claims.claim_one(self._tables, delivery_id, now=now, lease=lease, owner=owner))
+
+    def extend(self, claim_ids: Collection[str], *, now: datetime, lease: timedelta) -> set[str]:
+        """As :meth:`hookkit.protocols.DeliveryQueue.extend`."""
+        return self._database.run(_claims.extend(self._tables, claim_ids, now=now, lease=lease))
+
+    def give_back(self, claim_ids: Collection[str], *, now: datetime) -> set[str]:
+        """As :meth:`hookkit.protocols.DeliveryQueue.give_back`."""
+        return self._database.transact(_claims.give_back(self._tables, claim_ids, now=now))
+
+    def settle(self, done: Sequence[Settlement], *, now: datetime, step: HealthStep) -> list[Settled]:
+        """As :meth:`hookkit.protocols.DeliveryQueue.settle`."""
+        return self._database.transact(_settling.settle(self._tables, done, now=now, step=step))
+
+    def hold(self, endpoint_id: str, *, now: datetime) -> None:
+        """As :meth:`hookkit.protocols.DeliveryQueue.hold`."""
+        self._database.transact(_settling.hold(self._tables, endpoint_id, now=now))
+
+    def release(self, endpoint_id: str, *, now: datetime, drop: bool = False) -> None:
+        """As :meth:`hookkit.protocols.DeliveryQueue.release`."""
+        self._database.transact(_settling.release(self._tables, endpoint_id, now=now, drop=drop))
+
+    def fail_pending(self, endpoint_id: str, *, reason: str, now: datetime) -> None:
+        """As :meth:`hookkit.protocols.DeliveryQueue.fail_pending`."""
+        self._database.transact(_settling.fail_pending(self._tables, endpoint_id, reason=reason, now=now))
+
+    def redeliver(self, delivery_id: str, *, now: datetime) -> str:
+        """As :meth:`hookkit.protocols.DeliveryQueue.redeliver`."""
+        return self._database.transact(_settling.redeliver(self._tables, delivery_id, now=now))
+
+    def recover(
+        self,
+        endpoint_id: str,
+        *,
+        since: datetime,
+        until: datetime,
+        states: Collection[DeliveryState],
+        now: datetime,
+        dry_run: bool,
+    ) -> int:
+        """As :meth:`hookkit.protocols.DeliveryQueue.recover`."""
+        steps = _settling.recover(
+            self._tables, endpoint_id, since=since, until=until, states=states, now=now, dry_run=dry_run
+        )
+        return self._database.transact(steps)
+
+    def next_due(self, *, now: datetime) -> datetime | None:
+        """As :meth:`hookkit.protocols.DeliveryQueue.next_due`."""
+        return self._database.run(_claims.next_due(self._tables, now=now))
+
+    def expire_held(self, *, before: datetime, now: datetime, limit: int) -> int:
+        """As :meth:`hookkit.protocols.DeliveryQueue.expire_held`."""
+        return self._database.transact(_settling.expire_held(self._tables, before=before, now=now, limit=limit))
+
+    def ended(self, *, since: datetime) -> list[str]:
+        """As :meth:`hookkit.protocols.DeliveryQueue.ended`."""
+        return self._database.run(_settling.ended(self._tables, since=since))
+
+    # --- Log ----------------------------------------------------------------------------------------------------------
+
+    def record(self, entries: Iterable[LogEntry]) -> None:
+        """As :meth:`hookkit.protocols.LogStore.record`."""
+        self._database.transact(_log.record(self._tables, entries))
+
+    def recent(
+        self,
+        endpoint_id: str,
+        *,
+        now: datetime,
+        window: timedelta = timedelta(hours=24),
+        state: DeliveryState | None = None,
+        event: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> Sequence[LogEntry]:
+        """As :meth:`hookkit.protocols.LogStore.recent`."""
+        steps = _log.recent(
+            self._tables,
+            endpoint_id,
+            now=now,
+            window=window,
+            state=state,
+            event=event,
+            limit=limit,
+            before=before,
+        )
+        return self._database.look(steps)
+
+    def entry(self, delivery_id: str) -> LogEntry:
+        """As :meth:`hookkit.protocols.LogStore.entry`."""
+        return self._database.look(_log.entry(self._tables, delivery_id))
+
+    def health(
+        self, endpoint_ids: Collection[str], *, now: datetime, window: timedelta = timedelta(hours=24)
+    ) -> dict[str, Health]:
+        """As :meth:`hookkit.protocols.LogStore.health`."""
+        return self._database.look(_log.health(self._tables, endpoint_ids, now=now, window=window))
+
+    def prune(self, *, payloads_before: datetime, entries_before: datetime, limit: int) -> int:
+        """As :meth:`hookkit.protocols.LogStore.prune`."""
+        steps = _pruning.prune(
+            self._tables, payloads_before=payloads_before, entries_before=entries_before, limit=limit
+        )
+        return self._database.transact(steps)
+
+    # --- Ending -------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the connections, but not those of a host's pool. Repeating it is harmless."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
