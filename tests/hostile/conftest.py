@@ -1,0 +1,37 @@
+"""The museum, open for the whole session, and what visits it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "transports"))  # wire_server.py is next door
+
+from opening import Museum
+from visitor import Visitor
+
+FAMILIES = ["httpx", pytest.param("httpx2", marks=pytest.mark.httpx2)]
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=["sync", "async"])
+def mode(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def museum():
+    with Museum() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def visitor(museum):
+    with Visitor(museum.authority) as made:
+        yield made
