@@ -1,0 +1,53 @@
+"""Which seeds are run, and what is said of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BATCH = 100
+RAN = pytest.StashKey[list[int]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="run this seed of the simulation alone, in memory and on SQLite")
+    parser.addoption("--seeds", type=int, help="run so many seeds; 2,000 unless told")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RAN] = []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seeds" in metafunc.fixturenames:
+        seeds = metafunc.config.getoption("--seeds", None) or 2000
+        metafunc.parametrize("seeds", [range(first, min(first + BATCH, seeds)) for first in range(0, seeds, BATCH)])
+
+
+@pytest.fixture
+def one_seed(request) -> int | None:
+    return request.config.getoption("--seed", None)
+
+
+@pytest.fixture
+def ran(request) -> list[int]:
+    """Takes the number of steps of each seed that was run; they are counted up at the end."""
+    return request.config.stash[RAN]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Yield a folder in memory where the system has such: thousands of databases are made, and none is to survive."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as made:
+        yield Path(made)
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    steps = config.stash.get(RAN, [])
+    if steps:
+        terminalreporter.write_line(f"simulation: {len(steps)} seeds, {sum(steps)} steps")
