@@ -124,7 +124,8 @@ def hostile(session: nox.Session) -> None:
 def services(session: nox.Session) -> None:
     """Store in PostgreSQL, and join the transactions of every kind of host; start the server if it is down."""
     session.install("-e", ".[postgres]", *group("services"), *group("test"), env=ENV)
-    session.run("python", "-c", "import aiosqlite, asyncpg, django, psycopg, psycopg_pool, sqlalchemy")  # none is skipped
+    # Where one is missing tests are skipped aloud; here none may be.
+    session.run("python", "-c", "import aiosqlite, asyncpg, django, psycopg, psycopg_pool, sqlalchemy")
     session.run("python", "tests/services/start.py")
     session.run("python", "-m", "pytest", "-m", "services", "tests", *session.posargs)
 

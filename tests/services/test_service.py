@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 def test_there_is_a_postgresql(service) -> None:
-    """With its driver. Where one is missing all of these tests are skipped, of which this one says why; in CI it fails."""
+    """And its driver. Where it is not there all tests here are skipped, and this one says why; in CI it fails."""
