@@ -85,7 +85,7 @@ class Ledger:
         wall: The wall clock.
     """
 
-    def __init__(self, read: Callable[[], Seen], wall: Callable[[], datetime]) -> None:
+    def __init__(self, read: Callable[..., Seen], wall: Callable[[], datetime]) -> None:
         self.broken: Broken | None = None
         self.seen = read()
         self.jumps = 0
@@ -118,7 +118,7 @@ class Ledger:
 
     def effect(self, owner: object, name: str, args: tuple[Any, ...], options: dict[str, Any], outcome: Any) -> None:
         """Compare the rows before and after a call that has just taken effect."""
-        before, after = self.seen, self._read()
+        before, after = self.seen, self._read(idle=name == "claim" and not outcome)
         self.seen = after
         if after is before and not outcome:
             return  # nothing was committed, and nobody was told that it was

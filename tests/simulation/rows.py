@@ -55,8 +55,22 @@ class MemoryRows:
     def __init__(self, store: MemoryStore) -> None:
         self._tables = store._tables
         self._known: dict[str, tuple[tuple[Any, ...], Row]] = {}
+        self._seen = Seen({}, {})
+        self._leases: list[str] = []
 
-    def read(self) -> Seen:
+    def read(self, *, idle: bool = False) -> Seen:
+        """Return what there is.
+
+        Args:
+            idle: The call that was just made found nothing to do, so that only leases can have run out.
+        """
+        leases = list(self._tables.leases)
+        if not idle or leases != self._leases:
+            self._leases = leases
+            self._seen = Seen(self._rows(), self._standings())
+        return self._seen
+
+    def _rows(self) -> dict[str, Row]:
         rows: dict[str, Row] = {}
         for one in self._tables.deliveries.values():
             now = (
@@ -75,13 +89,16 @@ class MemoryRows:
             if known is None or known[0] != now:
                 known = self._known[one.id] = (now, _row(one))
             rows[one.id] = known[1]
+        return rows
+
+    def _standings(self) -> dict[str, Standing]:
         standings = {}
         for endpoint_id, line in self._tables.lines.items():
             webhook = self._tables.webhooks[endpoint_id]
             standings[endpoint_id] = Standing(
                 endpoint_id, webhook.enabled, webhook.max_in_flight, line.state.state, line.held, line.in_flight
             )
-        return Seen(rows, standings)
+        return standings
 
     def close(self) -> None:
         """Do nothing."""
@@ -113,9 +130,10 @@ class SQLiteRows:
         self._version = -1
         self._seen = Seen({}, {})
 
-    def read(self) -> Seen:
+    def read(self, *, idle: bool = False) -> Seen:
+        """Return what there is, read anew if anybody has committed something."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        if version != self._version:  # somebody has committed something
+        if version != self._version:
             self._version = version
             self._seen = Seen(self._rows(), self._standings())
         return self._seen

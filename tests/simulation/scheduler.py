@@ -49,12 +49,12 @@ class Process(asyncio.AbstractEventLoop):
 
     def can_run(self) -> bool:
         """Return whether it could go on now."""
-        now = self._scheduler.now_s
-        while self._timers and self._timers[0][0] <= now:
-            self._ready.append(heapq.heappop(self._timers)[2])
-        while self._ready and self._ready[0].cancelled():
-            self._ready.popleft()
-        return bool(self._ready) and now >= self.stands_until
+        now, ready, timers = self._scheduler.now_s, self._ready, self._timers
+        while timers and timers[0][0] <= now:
+            ready.append(heapq.heappop(timers)[2])
+        while ready and ready[0]._cancelled:
+            ready.popleft()
+        return bool(ready) and now >= self.stands_until
 
     def next_s(self) -> float | None:
         """Return when it could go on if nothing happens, None: never."""

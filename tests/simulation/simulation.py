@@ -252,7 +252,7 @@ class Simulation:
     def _heal(self) -> None:
         """Have receivers find themselves: most are well from now on, some answer nothing good for ever."""
         for endpoint_id in list(self.network.moods):
-            mood = self.random.choice(("well", "well", "well", "well", "well", "well", "down", "moved"))
+            mood = self.random.choices(("well", "down", "moved"), (9, 1, 1))[0]
             self.network.moods[endpoint_id] = mood
             self.note("receiver", f"{endpoint_id} is {mood} from now on")
         for process in self.scheduler.processes:
@@ -298,7 +298,7 @@ def _chaos(random: Random) -> Faults:
         unknown=0.02 * level * store,
         slow=0.01 * level * store,
         crash=0.002 * level * crashes,
-        pause=0.001 * level * crashes,
+        pause=0.002 * level * crashes,
     )
 
 

@@ -17,7 +17,7 @@ from simulation import CALM, run
 
 pytestmark = pytest.mark.simulation
 
-SQLITE_EVERY = 8
+SQLITE_EVERY = 10
 """Every so many seeds are run on SQLite, which takes longer; the others in memory."""
 
 
