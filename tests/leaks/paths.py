@@ -158,15 +158,20 @@ def no_tls() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            for _ in range(2):
-                peer, _address = server.accept()
-                with peer:
-                    peer.recv(65_536)
-                    peer.sendall(b"220 mail.example.com ESMTP ready\r\n")
+            with suppress(OSError):  # until it is shut down
+                while True:
+                    peer, _address = server.accept()
+                    with peer:
+                        peer.recv(65_536)
+                        peer.sendall(b"220 mail.example.com ESMTP ready\r\n")
 
-        thread = threading.Thread(target=serve, daemon=True)
+        thread = threading.Thread(target=serve)
         thread.start()
-        yield server.getsockname()[1]
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # closing alone would not wake the thread
+            thread.join()
 
 
 def delivering(stage: Stage) -> None:
