@@ -28,8 +28,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seeds", [range(first, min(first + BATCH, seeds)) for first in range(0, seeds, BATCH)])
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave that one seed alone to be run where one was asked for, and all the others where none was."""
+    wanted = config.getoption("--seed", None) is not None
+    here = Path(__file__).parent
+    out = [item for item in items if item.path.parent == here and ("one_seed" in item.fixturenames) != wanted]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
+
+
 @pytest.fixture
-def one_seed(request) -> int | None:
+def one_seed(request) -> int:
     return request.config.getoption("--seed", None)
 
 
