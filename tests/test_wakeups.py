@@ -174,3 +174,52 @@ def test_from_many_threads(listening):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(churn, range(4)))
     assert counted == [200]
+
+
+class Watching:
+    """A store that hears of other processes; what it is given, and whether it still watches, can be looked at."""
+
+    def __init__(self):
+        self.told = []
+
+    def watch(self, changed):
+        self.told.append(changed)
+        return lambda: self.told.remove(changed)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_store_that_hears_of_others_is_watched(wrapped, caplog):
+    """For as long as somebody listens; what the listener raises does not reach the store."""
+    watching = Watching()
+    store, calls = ThreadedStore(watching) if wrapped else watching, []
+
+    def failing():
+        calls.append(1)
+        raise RuntimeError("no")
+
+    forget = listen(store, failing)
+    (changed,) = watching.told
+    changed()
+    assert calls == [1]
+    assert "a listener raised" in caplog.text
+    forget()
+    assert watching.told == []
+
+
+def test_a_store_that_hears_of_nobody_is_not_watched():
+    """One that answers to every name because it hands on is not asked; and one may say that it hears of none."""
+
+    class HandingOn:
+        wake_key = "handing on"
+
+        def __getattr__(self, name):
+            raise AssertionError(name)
+
+    class Deaf:
+        wake_key = "deaf"
+
+        def watch(self, changed):
+            return None
+
+    for store in (HandingOn(), Deaf(), ThreadedStore(MemoryStore())):
+        listen(store, lambda: None)()

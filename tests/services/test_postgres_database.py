@@ -320,6 +320,33 @@ def test_an_emit_whose_outcome_is_unknown_can_be_repeated(store, tables) -> None
     assert tables.ask("SELECT count(*) FROM {}.deliveries") == [(1,)]
 
 
+def test_an_async_store_recovers_from_lost_connections(tables) -> None:
+    """As the sync one does; and a cancelled call leaves a sound connection behind."""
+
+    async def run() -> None:
+        async with AsyncPostgresStore(FAST, schema=tables.schema, listen=False) as store:
+            to = endpoint()
+            await store.add_webhook(to)
+            terminate(tables, store)
+            with pytest.raises(StoreError, match="is not known"):
+                await store.enqueue([planned(to.id, key="k")], now=NOW())
+            await store.enqueue([planned(to.id, key="k")], now=NOW())
+            tables.connection.execute(f"BEGIN; LOCK TABLE {tables.schema}.endpoints")
+            try:
+                waiting = asyncio.ensure_future(store.hold(to.id, now=NOW()))
+                await asyncio.sleep(0.2)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+            finally:
+                tables.connection.execute("ROLLBACK")
+            assert (await store.get_webhook(to.id)).id == to.id
+        with pytest.raises(StoreError, match="this AsyncPostgresStore is closed"):
+            await store.get_webhook(to.id)
+
+    asyncio.run(run())
+
+
 # --- The vault --------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +366,46 @@ def test_secrets_are_sealed_and_can_be_sealed_anew(tables) -> None:
         assert [one.keys for one in store.list_webhooks()] == [one.keys for one in sorted(to, key=lambda one: one.id)]
     with closing(tables.store()) as store, pytest.raises(ValueError, match="open the store with vault="):
         store.rekey()
+
+
+def test_a_webhook_that_does_not_open_stops_nobody_else(tables, caplog) -> None:
+    """It waits, and uses up no limit; the log says why; it may be switched on and off. With its key it goes on."""
+    with closing(tables.store(vault=Vault({"k1": b"1" * 32}))) as store:
+        sealed = Bench(store, store, store).register()
+    with closing(tables.store()) as store:
+        bench = Bench(store, store, store)
+        other = bench.register()
+        waits = bench.emit(sealed)
+        bench.advance(1)
+        goes = bench.emit(other)
+        assert bench.claimed(limit=1) == [goes]
+        assert "1 webhooks are not served because their secrets do not open" in caplog.text
+        with pytest.raises(StoreError, match="give the store that vault="):
+            bench.take(waits)
+        with pytest.raises(StoreError, match="give the store that vault="):
+            bench.update(sealed, name="x")
+        bench.disable(sealed)
+        bench.enable(sealed)
+        assert store.list_webhooks()[0].keys == ()
+        now = bench.advance(timedelta(minutes=2))
+    with closing(tables.store(vault=Vault({"k1": b"1" * 32}))) as store:
+        bench = Bench(store, store, store)
+        bench.now = now
+        assert waits in bench.claimed()
+
+
+def test_an_async_store_seals_anew_too(tables) -> None:
+    """By the same steps."""
+
+    async def run() -> None:
+        async with AsyncPostgresStore(FAST, schema=tables.schema, vault=Vault({"k2": b"2" * 32})) as store:
+            assert await store.rekey(dry_run=True) == 1
+            assert [await store.rekey(), await store.rekey()] == [1, 0]
+            assert await store.seals() == {"k2": 1}
+
+    with closing(tables.store()) as store:
+        store.add_webhook(endpoint())
+    asyncio.run(run())
 
 
 # --- The clock --------------------------------------------------------------------------------------------------------

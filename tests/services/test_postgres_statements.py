@@ -63,12 +63,12 @@ class Wire:
         head, rest = 0, b""  # the first message, the start-up, has no kind
         with suppress(OSError):
             while data := source.recv(65536):
-                sink.sendall(data)
                 rest += data if count else b""
                 while len(rest) >= head + 4 and len(rest) >= (end := head + int.from_bytes(rest[head : head + 4])):
                     # Query, or Execute of the extended protocol
                     self.statements += head == 1 and rest[:1] in b"QE"
                     head, rest = 1, rest[end:]
+                sink.sendall(data)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
         source.close()

@@ -11,7 +11,7 @@ from postgres_tables import DSN, FAST, tables
 
 from hookkit.stores.postgres import AsyncPostgresStore
 from hookkit.stores.threaded import ThreadedStore
-from hookkit.testing import DeliveryQueueContract, ManualClock, StoreContract, as_sync
+from hookkit.testing import ManualClock, StoreContract, as_sync
 from kits.queue_machine import queue_machine
 
 
@@ -75,20 +75,6 @@ class TestThreadedPostgresStore(PostgresFixtures, StoreContract):
             yield store
 
 
-class TestPostgresQueueOfAnotherProcess(PostgresFixtures, DeliveryQueueContract):
-    """A worker with a store of its own: nothing the queue needs is kept in the other store's memory."""
-
-    @pytest.fixture
-    def store(self, tables):
-        with closing(tables.store()) as store:
-            yield store
-
-    @pytest.fixture
-    def queue(self, store, tables):
-        with closing(tables.store()) as queue:
-            yield queue
-
-
 @contextmanager
 def temporary_store():
     with tables() as found, closing(found.store()) as store:
@@ -97,5 +83,5 @@ def temporary_store():
 
 TestPostgresQueueAgainstAModel = queue_machine(temporary_store).TestCase
 TestPostgresQueueAgainstAModel.settings = settings(
-    max_examples=15, stateful_step_count=40, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+    max_examples=8, stateful_step_count=40, phases=(Phase.explicit, Phase.reuse, Phase.generate)
 )

@@ -87,10 +87,10 @@ def emit_all(store, count: int) -> list[str]:
 @pytest.mark.parametrize("kinds", [("sync", "async"), ("sync", "sync", "async", "async")], ids=["two", "four"])
 def test_everything_is_finished_once_and_no_cap_is_exceeded(tables, emitting, kinds) -> None:
     """Checked from the rows: each succeeded once, each attempt was sent once, and never more at once than may be."""
-    events = emit_all(emitting, 200)
+    events = emit_all(emitting, 120)
     with working(tables.schema, *kinds):
-        events += emit_all(emitting, 200)
-        eventually(lambda: states(tables) == {"succeeded": 400})
+        events += emit_all(emitting, 120)
+        eventually(lambda: states(tables) == {"succeeded": 240})
     attempts = tables.ask(
         "SELECT d.event_id, count(*), count(*) FILTER (WHERE a.reason = ''), max(d.counted) "
         "FROM {}.deliveries d JOIN {}.attempts a ON a.delivery = d.seq GROUP BY d.event_id"
@@ -109,12 +109,12 @@ def test_everything_is_finished_once_and_no_cap_is_exceeded(tables, emitting, ki
 
 def test_a_killed_worker_loses_nothing(tables, emitting) -> None:
     """Its leases run out, others take over, and every event reaches its receiver."""
-    events = emit_all(emitting, 300)
+    events = emit_all(emitting, 160)
     with working(tables.schema, "sync", "async", "sync") as processes:
         eventually(lambda: tables.ask("SELECT count(*) FROM {}.sent")[0][0] > 30)
         for process in processes[:2]:
             process.kill()
-        eventually(lambda: states(tables) == {"succeeded": 300})
+        eventually(lambda: states(tables) == {"succeeded": 160})
     assert {event for (event,) in tables.ask("SELECT DISTINCT event FROM {}.sent")} == set(events)
     lost = tables.ask("SELECT count(*) FROM {}.attempts WHERE reason = 'lost'")[0][0]
     assert lost <= 16, "no more than the two had in hand"

@@ -99,8 +99,8 @@ def release(tables: Tables, changes: Changes, endpoint_id: str, now: datetime, *
         return
     heads = yield (
         tables.sql(
-            "UPDATE {deliveries} SET state = 'pending', due_at = ? WHERE endpoint_id = ? AND state = 'held' "
-            "AND lane <> '' RETURNING endpoint_id, lane, profile"
+            "UPDATE {deliveries} SET state = 'pending', arrived = 1, due_at = ? "
+            "WHERE endpoint_id = ? AND state = 'held' AND lane <> '' RETURNING endpoint_id, lane, profile"
         ),
         (to_us(now), endpoint_id),
     )

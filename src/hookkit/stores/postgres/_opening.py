@@ -51,6 +51,8 @@ def catch_up(tables: Tables, now: datetime) -> Steps[None]:
     rows = yield (tables.sql(_BEHIND), (at, ARRIVALS))
     locked = sorted(row[0] for row in rows)
     changes = Changes((yield from load(tables, locked)))
+    # These are put off by this, so that no claim meets them soon.
+    tables.unreadable.met({name: line.unreadable for name, (line, _) in changes.lines.items() if line.unreadable}, now)
     rows = yield (tables.sql(_LOST), (at, locked))
     for row in rows:
         changes.lose(Delivery(*row), now)

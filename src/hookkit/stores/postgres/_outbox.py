@@ -20,8 +20,9 @@ from hookkit.work import Planned
 
 __all__ = ["batches", "enqueue"]
 
-# Ids of deliveries whose webhook is gone are left out of the event's list, too, so that is put together here. A body is
-# numbered before it is stored: its deliveries have to name it, and are stored by the same statement.
+# Events are stored in the order of their keys, so that two transactions with the same keys wait for each other in one
+# order only. Ids of deliveries whose webhook is gone are left out of the event's list, too, so that is put together
+# here. A body is numbered before it is stored: its deliveries have to name it, and are stored by the same statement.
 _ENQUEUE: Final = f"""
 WITH t AS MATERIALIZED (
     SELECT CASE WHEN CAST(? AS boolean) THEN {CLOCK} ELSE CAST(? AS bigint) END AS at, CAST(? AS text) AS channel
@@ -39,7 +40,7 @@ WITH t AS MATERIALIZED (
     INSERT INTO {{events}} (tenant, id, idempotency_key, delivery_ids, created_at)
     SELECT p.tenant, p.id, p.key,
         coalesce((SELECT json_agg(k.id ORDER BY k.n) FROM kept k WHERE k.event_n = p.n), '[]')::text, t.at
-    FROM planned p CROSS JOIN t ORDER BY p.n
+    FROM planned p CROSS JOIN t ORDER BY p.key, p.id
     ON CONFLICT DO NOTHING RETURNING seq, tenant, id, delivery_ids
 ), stored AS (
     SELECT p.n, p.tenant, p.id, e.seq, e.delivery_ids FROM event e JOIN planned p ON p.tenant = e.tenant AND p.id = e.id
