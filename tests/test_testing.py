@@ -33,7 +33,6 @@ from hookkit import (
 from hookkit.clock import SYSTEM_CLOCK
 from hookkit.events import EventSpec
 from hookkit.stores.memory import MemoryStore
-from hookkit.targets import LOOPBACK
 from hookkit.testing import (
     AsyncFakeTransport,
     AsyncRecordingDispatcher,
@@ -44,7 +43,6 @@ from hookkit.testing import (
     ManualClock,
     PayloadContract,
     RecordingDispatcher,
-    TransportContract,
     VerifierContract,
     WebhookContract,
     as_sync,
@@ -52,7 +50,6 @@ from hookkit.testing import (
 )
 from hookkit.testing.builders import KEY, attempt, endpoint
 from hookkit.testing.clock import START
-from hookkit.transports.httpx import AsyncHttpxTransport, HttpxTransport
 from kits.queue_machine import queue_machine
 from kits.saboteurs import SABOTEURS, break_rule, check_rule, forgetting_leases
 from senders import SIGNING_ANY_BODY
@@ -231,24 +228,6 @@ def test_a_fakes_policy_lets_any_url_pass(url):
     assert policy == AsyncFakeTransport().targets
     with pytest.raises(hookkit.TargetRefused):
         policy.check_url("ftp://example.com/")
-
-
-class TestHttpxTransport(TransportContract):
-    """The shipped transport keeps the contract that its kit checks."""
-
-    @pytest.fixture
-    def transport(self):
-        with HttpxTransport(targets=LOOPBACK) as transport:
-            yield transport
-
-
-class TestAsyncHttpxTransport(TransportContract):
-    """So does its twin."""
-
-    @pytest.fixture
-    def transport(self):
-        with as_sync(AsyncHttpxTransport(targets=LOOPBACK)) as transport:
-            yield transport
 
 
 # --- the dispatchers --------------------------------------------------------------------------------------------------
