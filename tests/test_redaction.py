@@ -158,6 +158,30 @@ def test_headers_are_redacted_in_name_and_value() -> None:
     )
 
 
+pieces = st.text(st.characters(codec="latin-1"), max_size=12) | st.sampled_from(
+    [
+        KEY,
+        KEY[:14],
+        KEY[:13],
+        LETTERS,
+        LETTERS[:8],
+        LETTERS[:7],
+        LETTERS[8:],
+        RAW.decode("latin-1"),
+        quote(TOKEN),
+        "&",
+        "%",
+    ]
+)
+
+
+@given(st.lists(st.tuples(pieces, st.tuples(pieces, pieces).map("".join)), max_size=4))
+def test_headers_are_redacted_each_by_itself(pairs: list[tuple[str, str]]) -> None:
+    """One look over all of them decides only whether there is anything to do."""
+    each = [[redacted(text.encode("latin-1"), SECRETS).decode("latin-1") for text in pair] for pair in pairs]
+    assert redacted_headers(pairs, SECRETS) == tuple(map(tuple, each))
+
+
 @given(st.binary(max_size=80), st.binary(max_size=80), st.sampled_from(sorted(SECRETS)))
 def test_no_surroundings_hide_a_secret(before: bytes, after: bytes, secret: bytes) -> None:
     """Whatever stands around it."""
