@@ -264,6 +264,24 @@ def test_an_endpoint_shows_no_secret():
             pickle.dumps(endpoint, protocol)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example", "'https://a.example'"),
+        ("https://a.example/", "'https://a.example/'"),
+        ("https://a.example:8443/planted", "'https://a.example:8443/***'"),
+        ("https://a.example?token=planted", "'https://a.example/***'"),
+        ("https://planted:planted@a.example/", "'https://a.example/'"),
+        ("planted", "'***'"),
+        ("//planted", "'***'"),
+    ],
+)
+def test_a_repr_shows_no_more_of_a_url_than_where_it_leads(url, shown):
+    """The rest may be a credential; so may all of what is no URL."""
+    for value in (Endpoint(url, "*"), Request("POST", url, (), b"")):
+        assert f"url={shown}" in repr(value)
+
+
 def test_unknown_arguments_are_an_error():
     """A typing mistake is not stored."""
     with pytest.raises(TypeError, match="max_inflight"):

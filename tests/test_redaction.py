@@ -194,6 +194,39 @@ def test_other_bytes_stay(text: bytes) -> None:
     assert redacted(text, (b"a secret that is not drawn",)) == text
 
 
+def of(*, keys: list[str], headers: dict[str, str] | None = None) -> Any:
+    """Return the secrets of a webhook to which nothing was sent."""
+    return secrets_of(Endpoint("https://a.example/", "*", keys=keys, headers=headers or {}), None, event_id="")
+
+
+def test_a_public_key_is_no_secret() -> None:
+    """Receivers are given it, and may well show it."""
+    assert of(keys=[PAIR[1]]) == ()
+
+
+def test_a_key_that_is_text_and_no_base64_is_one() -> None:
+    """A vendor's, or a host's own."""
+    key = "Correct-Horse 5"
+    with pytest.raises(ValueError, match=r"base64|padding|number of data"):
+        base64.b64decode(key.replace("-", "+") + "=")
+    assert redacted(f"key={key};".encode(), of(keys=[key])) == b"key=***;"
+
+
+def test_a_content_type_of_the_hosts_own_is_none() -> None:
+    """LOGTO lets it be replaced; every answer has one."""
+    found = of(keys=[LETTERS], headers={"Content-Type": "application/vnd.example+json", "x-token": "a-long-token"})
+    assert redacted(b"application/vnd.example+json a-long-token", found) == b"application/vnd.example+json ***"
+
+
+def test_three_layers_of_escapes_are_undone_and_no_more() -> None:
+    """So that an answer of nothing but escapes costs no more than three looks."""
+    text = "%" + "25" * 2 + "61-long-token"
+    for _ in range(2):
+        found = of(keys=[LETTERS], headers={"x-token": "a-long-token"})
+        assert (b"***" in redacted(text.encode(), found)) is (text.count("25") == 2)
+        text = text.replace("%", "%25")
+
+
 def test_an_endpoint_without_secrets_has_none() -> None:
     """Nor does a request that was never sent have a signature."""
     assert secrets_of(Endpoint("https://hooks.example.com/", "*"), None, event_id="e") == ()
