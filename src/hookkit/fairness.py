@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import attrs
 
 from hookkit.health import ramp_cap
+from hookkit.work import EndpointState
 
 if TYPE_CHECKING:
     from hookkit.model import Endpoint
-    from hookkit.work import Claim, EndpointState, Lane
+    from hookkit.work import Claim, Lane
 
 __all__ = ["UNREADABLE_WAIT", "Candidate", "Limits", "Line", "Slots", "allocate", "next_token_at", "tokens_at"]
 
@@ -146,6 +147,16 @@ class Line:
         self.in_flight += 1
         if endpoint.rate_limit is not None:
             self.tokens = self._refill(endpoint.rate_limit, now)[0] - 1
+
+    def release(self) -> None:
+        """Let go of what is held, and forget its failures: it is served as a new one, and its log stays true."""
+        self.held = False
+        self.state = EndpointState(
+            self.state.endpoint_id,
+            self.state.tenant,
+            last_success_at=self.state.last_success_at,
+            last_failure_at=self.state.last_failure_at,
+        )
 
     def _refill(self, rate: tuple[int, timedelta], now: datetime) -> tuple[float, datetime]:
         """Return the tokens, and as of when: after `now` where the clock was set back."""

@@ -11,13 +11,12 @@ from hookkit.ids import new_id
 from hookkit.inbox import _steps
 from hookkit.inbox._inbox import Inbox
 from hookkit.inbox._receipt import KEEP, LEASE, TOLERANCE, Receipt, check_claim, check_keep, check_now, oldest_kept
-from hookkit.stores.sql import Dialect, drive
-from hookkit.stores.sqlite._database import Database, Schema, Synchronous, foreign_errors
+from hookkit.stores.sql import drive
+from hookkit.stores.sqlite._database import SQLITE, Database, Schema, Synchronous, foreign_errors
 
 __all__ = ["SQLiteInbox"]
 
 _SCHEMA: Final = Schema("SQLiteInbox", "MemoryInbox", "hookkit.inbox", "hookkit_inbox_schema", 1)
-_SQLITE: Final = Dialect("sqlite", "hookkit_", "?", heads_at_enqueue=True)
 
 
 @final
@@ -69,7 +68,7 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
         """Claim an event."""
         leased = check_claim(source, key, now, lease, self._keep)
         wanted = Receipt(source, key, "first", new_id("clm_"))
-        steps = _steps.claim(_SQLITE, wanted, now=now, lease=leased, keep=self._keep, finished=tx is not None)
+        steps = _steps.claim(SQLITE, wanted, now=now, lease=leased, keep=self._keep, finished=tx is not None)
         if tx is not None:
             return self._database.joined(steps, _checked(tx))
         with self._database.writing():
@@ -78,11 +77,11 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
     def finish(self, receipt: Receipt) -> bool:
         """Note that the event was handled."""
         with self._database.writing():
-            return drive(_steps.finish(_SQLITE, receipt), self._database.execute)
+            return drive(_steps.finish(SQLITE, receipt), self._database.execute)
 
     def release(self, receipt: Receipt, *, tx: sqlite3.Connection | None = None) -> bool:
         """Give the event back unhandled."""
-        steps = _steps.release(_SQLITE, receipt, finished=tx is not None)
+        steps = _steps.release(SQLITE, receipt, finished=tx is not None)
         if tx is None:
             with self._database.writing():
                 return drive(steps, self._database.execute)
@@ -95,7 +94,7 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
         """Forget old entries."""
         check_now(now)
         with self._database.writing():
-            steps = _steps.prune(_SQLITE, before=oldest_kept(now, self._keep), limit=limit)
+            steps = _steps.prune(SQLITE, before=oldest_kept(now, self._keep), limit=limit)
             return drive(steps, self._database.execute)
 
     def close(self) -> None:

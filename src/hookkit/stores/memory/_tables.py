@@ -12,7 +12,7 @@ import attrs
 
 from hookkit.fairness import Line
 from hookkit.model import Attempt, DeliveryState, Emission, Endpoint, LogEntry
-from hookkit.work import EndpointState, Lane
+from hookkit.work import Lane
 
 __all__ = ["Delivery", "MemoryLine", "Tables"]
 
@@ -162,13 +162,7 @@ class Tables:
         line = self.lines.get(endpoint_id)
         if line is None or not self.webhooks[endpoint_id].enabled:
             return
-        line.held = False
-        line.state = EndpointState(
-            endpoint_id,
-            line.state.tenant,
-            last_success_at=line.state.last_success_at,
-            last_failure_at=line.state.last_failure_at,
-        )
+        line.release()
         for delivery in list(self.queued(endpoint_id, "held")):
             if drop:
                 self.finish(delivery, "failed", "dropped", now)

@@ -87,13 +87,7 @@ def release(tables: Tables, changes: Changes, endpoint_id: str, now: datetime, *
     if found is None or not found[1].enabled:
         return
     line, _ = found
-    line.held = False
-    line.state = EndpointState(
-        endpoint_id,
-        line.state.tenant,
-        last_success_at=line.state.last_success_at,
-        last_failure_at=line.state.last_failure_at,
-    )
+    line.release()
     if drop:
         yield from finish_all(tables, changes, endpoint_id, "held", "dropped", now)
         return

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
 
 from hookkit.errors import NotFound
 from hookkit.model import Attempt, DeliveryState, Health, LogEntry
+from hookkit.stores.entries import ENTRY, newest, recent_queries
 from hookkit.stores.postgres._changes import ATTEMPTS, Tally, columns, stored_attempt
 from hookkit.stores.postgres._lines import standings
 from hookkit.stores.postgres._tables import Tables
@@ -18,11 +18,6 @@ from hookkit.stores.tallies import BUCKET_US, Class, bucket_of, build_health, cl
 from hookkit.work import EndpointState
 
 __all__ = ["attempts_of", "entry", "health", "recent", "record"]
-
-_ENTRY: Final = (
-    "d.id, d.event_id, d.event_type, d.endpoint_id, d.tenant, d.state, d.created_at, d.finished_at, d.due_at, "
-    "d.reason, b.body, d.seq, d.active_at FROM {deliveries} d LEFT JOIN {bodies} b ON b.seq = d.body"
-)
 
 
 def attempts_of(tables: Tables, seqs: Collection[int]) -> Steps[dict[int, list[Attempt]]]:
@@ -130,37 +125,18 @@ def recent(
 ) -> Steps[Sequence[LogEntry]]:
     """Return an endpoint's entries, newest first."""
     now = yield from tables.now(now)
-    conditions = ["d.endpoint_id = ?", "d.active_at BETWEEN ? AND ?"]
-    params: list[Any] = [endpoint_id, to_us(now - window), to_us(now)]
-    if state is not None:
-        conditions.append("d.state = ?")
-        params.append(state)
-    if event is not None:
-        conditions.append("d.event_type = ?")
-        params.append(event)
-    if before is not None:
-        # One that has been deleted since ends the list: nothing older than it can be told from here.
-        conditions.append("(d.active_at, d.id) < (SELECT c.active_at, c.id FROM {deliveries} c WHERE c.id = ?)")
-        params.append(before)
-    kinds = ["d.attempted = 1"]
-    if state in ("pending", "held"):
-        kinds.append("d.attempted = 0 AND d.finished_at IS NULL")
+    queries = recent_queries(
+        endpoint_id, since=to_us(now - window), until=to_us(now), state=state, event=event, limit=limit, before=before
+    )
     rows: list[Row] = []
-    for kind in kinds:
-        rows += yield (
-            tables.sql(
-                f"SELECT {_ENTRY} WHERE {kind} AND {' AND '.join(conditions)} "
-                "ORDER BY d.active_at DESC, d.id DESC LIMIT ?"
-            ),
-            [*params, limit],
-        )
-    rows.sort(key=lambda row: (row[12], row[0]), reverse=True)
-    return (yield from _entries(tables, rows[:limit]))
+    for sql, params in queries:
+        rows += yield (tables.sql(sql), params)
+    return (yield from _entries(tables, newest(rows, limit)))
 
 
 def entry(tables: Tables, delivery_id: str) -> Steps[LogEntry]:
     """Return one entry."""
-    rows = yield (tables.sql(f"SELECT {_ENTRY} WHERE d.id = ?"), (delivery_id,))
+    rows = yield (tables.sql(f"{ENTRY}d.id = ?"), (delivery_id,))
     if not rows:
         raise NotFound(f"no delivery {delivery_id!r}")
     return (yield from _entries(tables, rows))[0]

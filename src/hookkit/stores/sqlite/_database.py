@@ -21,9 +21,9 @@ import attrs
 from hookkit.errors import StoreError
 from hookkit.stores.hosts import join, join_async, lend, lend_async
 from hookkit.stores.hosts._sqlite3 import execute_on, foreign_errors
-from hookkit.stores.sql import Row, Steps
+from hookkit.stores.sql import Dialect, Row, Steps
 
-__all__ = ["STORE", "Connection", "Database", "Schema", "Synchronous", "foreign_errors"]
+__all__ = ["SQLITE", "STORE", "Connection", "Database", "Schema", "Synchronous", "foreign_errors"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ OLDEST: Final = (3, 38)
 """Since when SQLite has all that is used here: RETURNING (3.35), unixepoch() (3.38)."""
 
 Connection = sqlite3.Connection
+
+SQLITE: Final = Dialect("sqlite", "hookkit_", "?", heads_at_enqueue=True)
 
 
 @attrs.frozen

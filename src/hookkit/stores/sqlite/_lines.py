@@ -99,13 +99,7 @@ class Lines:
         if found is None or not found[1].enabled:
             return
         line, endpoint = found
-        line.held = False
-        line.state = EndpointState(
-            endpoint_id,
-            line.state.tenant,
-            last_success_at=line.state.last_success_at,
-            last_failure_at=line.state.last_failure_at,
-        )
+        line.release()
         if drop:
             self._finish(endpoint_id, "held", "dropped", now)
         else:

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
 
 from hookkit.errors import NotFound
 from hookkit.model import DeliveryState, Health, LogEntry
+from hookkit.stores.entries import ENTRY, newest, recent_queries
 from hookkit.stores.rows import entry_from, optional_from_us, optional_us
 from hookkit.stores.sql import Row, from_us, marks, to_us
 from hookkit.stores.sqlite._counters import Counters
-from hookkit.stores.sqlite._database import Database
+from hookkit.stores.sqlite._database import SQLITE, Database
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
 from hookkit.stores.tallies import BUCKET_US, Class, bucket_of, build_health, class_of
 from hookkit.work import EndpointState
 
 __all__ = ["SQLiteLog"]
-
-_ENTRY: Final = (
-    "d.id, d.event_id, d.event_type, d.endpoint_id, d.tenant, d.state, d.created_at, d.finished_at, d.due_at, "
-    "d.reason, b.body, d.seq, d.active_at FROM hookkit_deliveries d LEFT JOIN hookkit_bodies b ON b.seq = d.body"
-)
 
 
 class SQLiteLog:
@@ -102,38 +97,23 @@ class SQLiteLog:
         before: str | None = None,
     ) -> Sequence[LogEntry]:
         """Return an endpoint's entries, newest first."""
-        conditions = ["d.endpoint_id = ?", "d.active_at BETWEEN ? AND ?"]
-        params: list[Any] = [endpoint_id, to_us(now - window), to_us(now)]
-        if state is not None:
-            conditions.append("d.state = ?")
-            params.append(state)
-        if event is not None:
-            conditions.append("d.event_type = ?")
-            params.append(event)
-        if before is not None:
-            # One that has been deleted since ends the list: nothing older than it can be told from here.
-            conditions.append(
-                "(d.active_at, d.id) < (SELECT c.active_at, c.id FROM hookkit_deliveries c WHERE c.id = ?)"
-            )
-            params.append(before)
-        kinds = ["d.attempted = 1"]
-        if state in ("pending", "held"):
-            kinds.append("d.attempted = 0 AND d.finished_at IS NULL")
+        queries = recent_queries(
+            endpoint_id,
+            since=to_us(now - window),
+            until=to_us(now),
+            state=state,
+            event=event,
+            limit=limit,
+            before=before,
+        )
         with self._database.reading():
-            rows: list[Row] = []
-            for kind in kinds:
-                rows += self._database.execute(
-                    f"SELECT {_ENTRY} WHERE {kind} AND {' AND '.join(conditions)} "
-                    "ORDER BY d.active_at DESC, d.id DESC LIMIT ?",
-                    [*params, limit],
-                )
-            rows.sort(key=lambda row: (row[12], row[0]), reverse=True)
-            return self._entries(rows[:limit])
+            rows = [row for sql, params in queries for row in self._database.execute(SQLITE.sql(sql), params)]
+            return self._entries(newest(rows, limit))
 
     def entry(self, delivery_id: str) -> LogEntry:
         """Return one entry."""
         with self._database.reading():
-            rows = self._database.execute(f"SELECT {_ENTRY} WHERE d.id = ?", (delivery_id,))
+            rows = self._database.execute(SQLITE.sql(f"{ENTRY}d.id = ?"), (delivery_id,))
             if not rows:
                 raise NotFound(f"no delivery {delivery_id!r}")
             return self._entries(rows)[0]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hookkit.stores import resealing
 from hookkit.stores.rows import Coder
 from hookkit.stores.sql import drive
-from hookkit.stores.sqlite._database import Database, foreign_errors
-from hookkit.stores.sqlite._webhooks import SQLITE
+from hookkit.stores.sqlite._database import SQLITE, Database, foreign_errors
 
 __all__ = ["SQLiteResealing"]
 

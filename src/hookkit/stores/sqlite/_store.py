@@ -12,14 +12,14 @@ from hookkit.model import Emission, Endpoint
 from hookkit.stores import outbox
 from hookkit.stores.rows import Coder, Sealer
 from hookkit.stores.sqlite._claims import SQLiteClaims
-from hookkit.stores.sqlite._database import Database, Synchronous
+from hookkit.stores.sqlite._database import SQLITE, Database, Synchronous
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
 from hookkit.stores.sqlite._log import SQLiteLog
 from hookkit.stores.sqlite._pruning import SQLitePruning
 from hookkit.stores.sqlite._resealing import SQLiteResealing
 from hookkit.stores.sqlite._settling import SQLiteSettling
-from hookkit.stores.sqlite._webhooks import SQLITE, SQLiteOutbox, SQLiteWebhooks
+from hookkit.stores.sqlite._webhooks import SQLiteOutbox, SQLiteWebhooks
 from hookkit.stores.threaded import ThreadedStore
 from hookkit.stores.unreadable import Unreadable
 from hookkit.work import Planned

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from hookkit.errors import InvalidEndpoint, NotFound
 from hookkit.model import Emission, Endpoint
 from hookkit.stores import outbox
 from hookkit.stores.rows import WEBHOOK_COLUMNS, Coder
-from hookkit.stores.sql import Dialect, Row, drive, marks
-from hookkit.stores.sqlite._database import Database, foreign_errors
+from hookkit.stores.sql import Row, drive, marks
+from hookkit.stores.sqlite._database import SQLITE, Database, foreign_errors
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
 from hookkit.stores.unreadable import switched
 from hookkit.work import Planned, WebhookChange
 
-__all__ = ["SQLITE", "SQLiteOutbox", "SQLiteWebhooks"]
-
-SQLITE: Final = Dialect("sqlite", "hookkit_", "?", heads_at_enqueue=True)
+__all__ = ["SQLiteOutbox", "SQLiteWebhooks"]
 
 
 class SQLiteWebhooks:
