@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import settings
 
-from worlds import hasty, no_polling, world  # noqa: F401 - fixtures for all
+from worlds import empty_file, hasty, no_polling, world  # noqa: F401 - fixtures for all
 
 # Machines that run tests are slow now and then, so no example has a deadline of its own. In CI the examples are the
 # same every time: a failure there can be had again anywhere. A few examples will do for the run that everybody makes

@@ -21,14 +21,6 @@ def open_store(path):
     return SQLiteStore(path, synchronous="NORMAL")
 
 
-@pytest.fixture(scope="module")
-def empty_file(tmp_path_factory):
-    """Return a closed file with its tables made: copying it saves each test the disk's time."""
-    path = tmp_path_factory.mktemp("sqlite") / "empty.db"
-    open_store(path).close()
-    return path
-
-
 class HostTransaction:
     """A host's own connection, which has begun a transaction."""
 

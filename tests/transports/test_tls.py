@@ -172,8 +172,8 @@ def test_drips_inside_tls_end_at_the_deadline(sender, authority, drip) -> None:
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
         peer.drip(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000)
 
-    with serving(handle, authority.server(NAME)) as server, within(0.8):
-        reply = post(sender, authority, server, deadline=timedelta(seconds=0.8))
+    with serving(handle, authority.server(NAME)) as server, within(0.5):
+        reply = post(sender, authority, server, deadline=timedelta(seconds=0.5))
     assert (reply.status, reply.reason) == ((200, "") if drip == "body" else (None, "timeout"))
 
 
