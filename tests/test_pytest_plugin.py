@@ -168,7 +168,7 @@ def test_an_answer_that_fails_fails_the_test(pytester: pytest.Pytester) -> None:
         ("text", b'"text"'),
         (None, b"null"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_request_has_the_bytes_that_were_signed(data, body) -> None:
     """Bytes stay as they are, anything else is written as JSON."""

@@ -73,6 +73,7 @@ SEALED = Vault({"k1": K1, "k2": K2}).seal(SECRET, bound_to=PLACE)[1]
         (b"", "k1", PLACE),
         (SECRET, "k1", PLACE),
     ],
+    ids=range(10),
 )
 def test_what_was_changed_or_moved_does_not_open(sealed, key_id, place):
     """One error of ours for all of it, that quotes nothing and is raised from nothing."""
