@@ -21,6 +21,8 @@ FLOORS = runpy.run_path(str(HERE / "tests" / "floors.py"))
 # An interpreter that is not on this machine is not fetched.
 ENV = {"UV_PYTHON_DOWNLOADS": "never"}
 PLAIN = ["-m", "not frameworks and not hostile and not interop and not services and not simulation"]
+# Half of their time the tests wait for sockets, disks and deadlines.
+PROCESSES = ["--numprocesses=auto", "--maxprocesses=4"]
 
 
 def group(name: str) -> list[str]:
@@ -31,7 +33,7 @@ def group(name: str) -> list[str]:
 def run_tests(session: nox.Session, *install: str) -> None:
     """Install hookkit as given, and run the tests that need neither Node nor a web framework, nor much time."""
     session.install(*install, *group("test"), env=ENV)
-    session.run("python", "-m", "pytest", *PLAIN, *session.posargs)
+    session.run("python", "-m", "pytest", *PLAIN, *PROCESSES, *session.posargs)
 
 
 @nox.session
@@ -90,7 +92,7 @@ def wheel(session: nox.Session) -> None:
     shutil.rmtree(unpacked / "src")
     session.install(str(built), *group("test"), env=ENV)
     session.chdir(unpacked)
-    session.run("python", "-m", "pytest", "-m", f"{PLAIN[1]} and not httpx2", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", f"{PLAIN[1]} and not httpx2", *PROCESSES, *session.posargs)
 
 
 def run_frameworks(session: nox.Session) -> None:
