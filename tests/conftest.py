@@ -26,6 +26,18 @@ NEEDS = {
 }
 
 
+@pytest.fixture(params=["httpx", pytest.param("httpx2", marks=pytest.mark.httpx2)])
+def family(request) -> str:
+    """One of the two HTTP libraries that a transport can be over."""
+    return request.param
+
+
+@pytest.fixture(params=["sync", "async"])
+def mode(request) -> str:
+    """One of the two kinds of transport."""
+    return request.param
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, with a reason, what a marker says this machine cannot run."""
     for marker, (present, reason) in NEEDS.items():

@@ -15,7 +15,7 @@ from hookkit.profiles import LOGTO, STANDARD
 from hookkit.protocols import Transport
 from hookkit.registration import MAX_HEADER_BYTES, RESERVED, RESERVED_PREFIXES
 from hookkit.targets import PUBLIC_HTTPS
-from hookkit.transports import _exchange, _lookup, _route
+from hookkit.transports import _exchange, _lookup, _route, _tls
 from hookkit.transports.httpx import HttpxTransport
 from sourcetree import PROJECT
 from transcripts import blocks
@@ -152,7 +152,7 @@ def test_every_reserved_header_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("said", "true"),
     [
-        ("at most 32 threads", _lookup._MAX_THREADS == 32),
+        ("at most 128 threads", _lookup._MAX_THREADS == 128),
         ("at most four, ipv6 and ipv4 in turn", _route._MAX_TRIES == 4),
         (
             "standard 15 s, logto 10 s",
@@ -163,6 +163,8 @@ def test_every_reserved_header_is_in_the_table() -> None:
         ("may have 96 kib", _exchange._HEAD_BUDGET == 96 * 1024),
         ("the first 100 and 16 kib", (_exchange._MAX_HEADERS, _exchange._MAX_HEADER_BYTES) == (100, 16 * 1024)),
         ("of the body 16 kib", OPTIONS["max_response_bytes"] == 16 * 1024),
+        ("counted as well: 256 kib", _tls._OVERHEAD == 256 * 1024),
+        ("three bytes for each byte of data", _tls._PER_BYTE == 3),
         ("names and values of more than 8 kib", MAX_HEADER_BYTES == 8 * 1024),
         ("longer than 2048 characters", targets._MAX_URL == 2048),
     ],

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hookkit import Endpoint, Reply, Request, SigningKey
 from hookkit.keys import new_ed25519_pair
 from hookkit.profiles import LOGTO, STANDARD
-from hookkit.redaction import redacted, redacted_headers, secrets_of
+from hookkit.redaction import _alike, _places, redacted, redacted_headers, secrets_of
 from worlds import World
 
 RAW = b"\xfb\xef\xbe?a key of bytes, 32 in all....?"
@@ -297,3 +297,53 @@ def test_the_forms_of_a_key_are_made_once() -> None:
     endpoint = Endpoint(URL, "*", keys=key)
     first = secrets_of(endpoint, None, event_id="e")
     assert key.parsed("redaction", lambda _: pytest.fail("made again"))[0] is first[0]
+
+
+# --- Work -------------------------------------------------------------------------------------------------------------
+
+
+def customers_own(*words: str):
+    """Return the secrets of a webhook whose custom header is all of these words."""
+    endpoint = Endpoint("https://hooks.example.com/", "*", headers={"x-many": " ".join(words)}, keys=[KEY])
+    return secrets_of(endpoint, None, event_id=EVENT_ID)
+
+
+@pytest.mark.parametrize("body", [b"a" * 16_384, (b"a" * 50 + b"%25252561") * 270, b"&#" + b"0" * 16_000])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [f"aaaaaaaa{number:04}" for number in range(600)],
+        ["a" * length + "b" for length in range(8, 120)],
+        [f"a{number:07}" for number in range(900)],
+    ],
+    ids=["same beginning", "all lengths", "different"],
+)
+def test_a_customers_headers_and_answer_cost_no_more_than_others(words, body) -> None:
+    """However many secrets begin alike, and wherever they nearly stand, few comparisons are made at each place.
+
+    A customer chooses both, and the worker that does the work is everybody's.
+    """
+    heads = _alike(customers_own(*words))
+    places = list(_places(body, heads))
+    assert len(places) <= len(body)
+    assert max(len(alike.secrets) for alike in heads.values()) <= 8
+
+
+def test_of_many_secrets_that_begin_alike_none_shows() -> None:
+    """All that may be of any of them is masked: as much as the longest has."""
+    words = [f"customer-token-{number:03}-{'z' * (number % 7)}" for number in range(40)]
+    secrets = customers_own(*words)
+    for word in words:
+        assert redacted(f"said <{word}>".encode(), secrets) == b"said <***"
+        assert redacted(word[:9].encode(), secrets) == b"***"
+    assert redacted(b"said " + " ".join(words).encode(), secrets) == b"said ***"
+
+
+def test_of_many_secrets_that_differ_none_shows() -> None:
+    """Each is found, though not each is searched for."""
+    words = [f"{number:03}-customers-token" for number in range(200)]
+    secrets = customers_own(*words)
+    for word in words:
+        assert redacted(f"<{word}> and <{word[:9]}>".encode(), secrets) == f"<***> and <{word[:9]}>".encode()
+        assert redacted(f"{word}, {word[:9]}".encode(), secrets) == b"***, ***"
+        assert redacted_headers([("x", f"<{word}>")], secrets) == (("x", "<***>"),)

@@ -272,6 +272,14 @@ def test_deny_networks() -> None:
     assert [reason(policy, address) for address in ("8.8.8.8", "8.8.4.4", "10.0.0.1")] == ["ip", "", ""]
 
 
+def test_an_ipv4_address_in_an_ipv6_one_is_refused_whatever_is_allowed() -> None:
+    """The kernel connects to the IPv4 address then, so naming all of IPv6 is no way around `deny_networks`."""
+    policy = TargetPolicy(allow_networks=("0.0.0.0/0", "::/0"), deny_networks="10.0.0.0/8")
+    assert reason(policy, "192.168.0.1") == ""
+    for address in ("10.0.0.1", "::ffff:10.0.0.1", "::ffff:192.168.0.1", IPv6Address("::ffff:8.8.8.8")):
+        assert reason(policy, address) == "ip"
+
+
 @pytest.mark.parametrize(
     ("prefix", "address", "inner"),
     [  # RFC 6052 §2.4
@@ -298,6 +306,16 @@ def test_nat64_is_checked_before_anything_is_allowed() -> None:
     policy = TargetPolicy(nat64_prefixes="64:ff9b::/96", allow_networks=("64:ff9b::/96", "10.0.0.0/8"))
     assert reason(policy, "64:ff9b::a9fe:a9fe") == "ip"
     assert reason(policy, "64:ff9b::a00:1") == ""
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_nested_nat64_prefixes_the_longest_counts(order) -> None:
+    """As it does where they are routed, in whatever order they are named."""
+    policy = TargetPolicy(nat64_prefixes=("2001:4860::/32", "2001:4860:808:808::/96")[::order])
+    assert reason(policy, "2001:4860:808:808::a00:1") == "ip"
+    assert reason(policy, "2001:4860:808:808::808:404") == ""
+    assert reason(policy, "2001:4860:a00:1::") == "ip"
+    assert reason(policy, "2001:4860:808:404::") == ""
 
 
 def test_nat64_with_a_wrong_octet_is_refused() -> None:
@@ -610,6 +628,10 @@ def test_what_a_refusal_says(policy, url, expected, message) -> None:
     [
         ("nonsense", "what the name resolved to is no IP address"),
         ("fe80::1%eth0", "fe80::1 must not be called: it has a scope id"),
+        (
+            "::ffff:8.8.8.8",
+            f"{IPv6Address('::ffff:8.8.8.8')} must not be called: it is an IPv4 address, written as an IPv6 one",
+        ),
         ("2606:4700::1%\x1b[31m\n", "2606:4700::1 must not be called: it has a scope id"),
     ],
 )

@@ -94,13 +94,23 @@ def test_every_changed_bit_is_noticed(position, bit):
 
 
 @pytest.mark.parametrize(
-    "keys", [{}, {"": K1}, {"k1": b""}, {"k1": K1[:31]}, {"k1": K1 + b"\0"}, {"k1": K1, "k2": b"short"}]
+    "keys",
+    [
+        *({}, {"": K1}, {"k1": b""}, {"k1": K1[:31]}, {"k1": K1 + b"\0"}, {"k1": K1, "k2": b"short"}),
+        *({K1: "k1"}, {K1.hex(): b"k1"}, {"k1": K1.hex()}, {"k1": "planted!" * 4}, {"k1": None}, {1: K1}),
+    ],
+    ids=range(12),
 )
 def test_what_is_no_vault_is_refused(keys):
-    """No key, one without a name, one that is not 32 bytes: said at once, not at the first webhook."""
+    """No key, one without a name, one that is not 32 bytes: said at once, not at the first webhook.
+
+    Nothing is quoted, not even an id: id and key may have been swapped.
+    """
     with pytest.raises(ValueError, match="vault") as caught:
         Vault(keys)
-    assert "\\x01" not in str(caught.value)
+    shown = "".join(traceback.format_exception(caught.value, limit=0))
+    assert not any(part in shown for part in ("\\x01", "0101", "planted"))
+    assert caught.value.__context__ is None
 
 
 def test_a_vault_shows_its_key_ids_only():

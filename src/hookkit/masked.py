@@ -54,4 +54,6 @@ def shown_url(url: object) -> str:
     if found is None:
         return "'***'"
     scheme, host, rest = found.groups()
+    if ":" in host and "@" in rest:  # a password with a slash in it: what looks like host and port is its beginning
+        return "'***'"
     return repr(scheme + host + (rest if rest in {"", "/"} else "/***"))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ MIN_BYTES: Final = 8
 _MIN_SIGNATURE: Final = 16
 _MIN_SEGMENT: Final = 16
 _ROUNDS: Final = 3  # JSON within JSON, a URL within a URL; what is escaped more often is not searched for
+_FEW_ALIKE: Final = 8
+_FEW_HEADS: Final = 64
 _NOT_SIGNATURES: Final = frozenset({"content-type", "user-agent"})
 _SEPARATORS: Final = re.compile(r"[\s,;=]+")
 _NAMED: Final = {b"amp": b"&", b"apos": b"'", b"gt": b">", b"lt": b"<", b"quot": b'"'}
@@ -111,39 +113,77 @@ def redacted(text: bytes, secrets: Secrets) -> bytes:
 
     They are found in any case, and behind the escapes of URLs, JSON and HTML, up to three of them inside each other. At
     the end of the text the first 8 bytes of a secret, or more, are taken for it: the answer may have been cut there.
-    What is compressed or encrypted is not looked into. The work is linear in the text, for each secret.
+    Where more than eight secrets begin alike, as much is masked as the longest of them has.
+    What is compressed or encrypted is not looked into. The work is linear in the text, whatever the secrets are: a
+    customer chooses both.
 
     Args:
         text: A body, or a header's value.
         secrets: See :func:`secrets_of`.
     """
-    if len(text) < MIN_BYTES or not secrets:
+    return _redacted(text, _alike(secrets))
+
+
+class _Alike(NamedTuple):
+    """Secrets that begin with the same 8 bytes; or, if they are many, how long the longest of them is."""
+
+    secrets: Sequence[bytes]
+    reach: int
+
+
+_Heads = Mapping[bytes, _Alike]
+
+
+def _alike(secrets: Secrets) -> _Heads:
+    heads: dict[bytes, list[bytes]] = {}
+    for secret in secrets:
+        heads.setdefault(secret[:MIN_BYTES], []).append(secret)
+    return {
+        head: _Alike(alike, 0) if len(alike) <= _FEW_ALIKE else _Alike((), max(map(len, alike)))
+        for head, alike in heads.items()
+    }
+
+
+def _redacted(text: bytes, heads: _Heads) -> bytes:
+    if len(text) < MIN_BYTES or not heads:
         return text
     view: bytes = text.lower()
     origin: Sequence[int] = range(len(text) + 1)
-    spans = list(_spans(view, origin, secrets))
+    spans = list(_spans(view, origin, heads))
     for _ in range(_ROUNDS):
         if _ESCAPE.search(view) is None:
             break
         view, origin = _unescaped(view, origin)
-        spans += _spans(view, origin, secrets)
+        spans += _spans(view, origin, heads)
     return _masked(text, sorted(spans)) if spans else text
 
 
-def _spans(view: bytes, origin: Sequence[int], secrets: Secrets) -> Iterator[tuple[int, int]]:
+def _spans(view: bytes, origin: Sequence[int], heads: _Heads) -> Iterator[tuple[int, int]]:
     """Yield where secrets stand in the text that `view` was made from."""
-    for secret in secrets:
-        head = secret[:MIN_BYTES]
-        at = view.find(head)
-        while at >= 0:
+    for at, (alike, reach) in _places(view, heads):
+        rest = len(view) - at
+        if reach:  # Which of many it is would take long to say, so as much is masked as the longest of them has.
+            yield origin[at], origin[at + min(rest, reach)]
+        for secret in alike:
             if view.startswith(secret, at):
                 yield origin[at], origin[at + len(secret)]
-                at = view.find(head, at + len(secret))
-            elif len(view) - at < len(secret) and secret.startswith(view[at:]):
+            elif rest < len(secret) and secret.startswith(view[at:]):
                 yield origin[at], origin[-1]
-                break
-            else:
-                at = view.find(head, at + 1)
+
+
+def _places(view: bytes, heads: _Heads) -> Iterator[tuple[int, _Alike]]:
+    """Yield where a secret may begin, and which."""
+    if len(heads) > _FEW_HEADS:  # one look at each place takes less time than one search for each of them
+        for at in range(len(view) - MIN_BYTES + 1):
+            alike = heads.get(view[at : at + MIN_BYTES])
+            if alike is not None:
+                yield at, alike
+        return
+    for head, alike in heads.items():
+        at = view.find(head)
+        while at >= 0:
+            yield at, alike
+            at = view.find(head, at + 1)
 
 
 def _unescaped(view: bytes, origin: Sequence[int]) -> tuple[bytes, Sequence[int]]:
@@ -191,24 +231,24 @@ def _masked(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
 
 def redacted_headers(headers: Iterable[tuple[str, str]], secrets: Secrets) -> tuple[tuple[str, str], ...]:
     """Return headers with ``***`` in place of every secret, in names and in values: see :func:`redacted`."""
-    pairs = tuple(headers)
+    pairs, heads = tuple(headers), _alike(secrets)
     # Nearly every answer has nothing of ours in its headers, which one look over all of them shows.
-    if not _may_hold("\n".join([text for pair in pairs for text in pair]), secrets):
+    if not _may_hold("\n".join([text for pair in pairs for text in pair]), heads):
         return pairs
-    return tuple((_redacted_text(name, secrets), _redacted_text(value, secrets)) for name, value in pairs)
+    return tuple((_redacted_text(name, heads), _redacted_text(value, heads)) for name, value in pairs)
 
 
-def _may_hold(text: str, secrets: Secrets) -> bool:
+def _may_hold(text: str, heads: _Heads) -> bool:
     """Return False if no secret, and no beginning of one, stands in `text`, and no escape that could hide one."""
     try:
         view = text.encode("latin-1").lower()
     except UnicodeEncodeError:
         return True
-    return _ESCAPE.search(view) is not None or any(secret[:MIN_BYTES] in view for secret in secrets)
+    return _ESCAPE.search(view) is not None or next(_places(view, heads), None) is not None
 
 
-def _redacted_text(text: str, secrets: Secrets) -> str:
+def _redacted_text(text: str, heads: _Heads) -> str:
     try:
-        return redacted(text.encode("latin-1"), secrets).decode("latin-1")  # as they came over the wire
+        return _redacted(text.encode("latin-1"), heads).decode("latin-1")  # as they came over the wire
     except UnicodeEncodeError:  # a host's own transport
-        return redacted(text.encode("utf-8", "surrogatepass"), secrets).decode("utf-8", "surrogatepass")
+        return _redacted(text.encode("utf-8", "surrogatepass"), heads).decode("utf-8", "surrogatepass")

@@ -236,8 +236,11 @@ class TargetPolicy:
             if ip.scope_id is not None:
                 return "it has a scope id"
             # Before allow_networks: what is called in the end is the IPv4 address.
-            prefix = next((prefix for prefix in self.nat64_prefixes if ip in prefix), None)
-            if prefix is not None:
+            if ip.ipv4_mapped is not None:
+                return "it is an IPv4 address, written as an IPv6 one"
+            prefixes = [prefix for prefix in self.nat64_prefixes if ip in prefix]
+            if prefixes:
+                prefix = max(prefixes)  # the longest, as it is routed: one lies in the other
                 inner = _inside_nat64(ip, prefix)
                 return "it is no NAT64 address (RFC 6052 §2.2)" if inner is None else self._refusal(inner)
         if self.names_address(ip):

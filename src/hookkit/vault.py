@@ -110,12 +110,12 @@ class Vault:
 
 
 def _wrong(keys: Mapping[str, bytes]) -> str:
-    """Return what is wrong with a vault's keys, or nothing."""
+    """Return what is wrong with a vault's keys, or nothing. No id is quoted: where the two were swapped it is a key."""
     if not keys:
         return "a vault needs at least one key"
-    for key_id, key in keys.items():
-        if not key_id or len(key) != _KEY_BYTES:
-            return f"vault key {key_id!r}: a non-empty id and 32 random bytes, such as os.urandom(32)"
+    for number, (key_id, key) in enumerate(keys.items(), start=1):
+        if not isinstance(key_id, str) or not key_id or not isinstance(key, bytes) or len(key) != _KEY_BYTES:
+            return f"vault key {number}: a non-empty id, and 32 random bytes such as os.urandom(32)"
     return ""
 
 

@@ -12,18 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "transports"))  # w
 from opening import Museum
 from visitor import Visitor
 
-FAMILIES = ["httpx", pytest.param("httpx2", marks=pytest.mark.httpx2)]
-
-
-@pytest.fixture(params=FAMILIES)
-def family(request) -> str:
-    return request.param
-
-
-@pytest.fixture(params=["sync", "async"])
-def mode(request) -> str:
-    return request.param
-
 
 @pytest.fixture(scope="session")
 def museum():

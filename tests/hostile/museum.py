@@ -177,6 +177,13 @@ def flood(start: bytes, piece: bytes) -> Callable[[Peer], None]:
     return handle
 
 
+def tickets(peer: Peer) -> None:
+    """Send TLS session tickets without end, before anything was asked; none of it comes out of TLS as data."""
+    from wire_tickets import flood_tickets  # only who opens the museum needs it
+
+    flood_tickets(peer, peer.server.late)
+
+
 @cache
 def bomb(times: int) -> bytes:
     """Return 100 MB of nothing, compressed so many times."""
@@ -315,6 +322,7 @@ _SIZE = (
     Exhibit("endless-headers", "B-04", flood(OK, b"X-Header: y\r\n" * 1000), ENOUGH),
     Exhibit("endless-header", "B-04", flood(OK + b"X-Header: ", b"y" * 65_536), ENOUGH),
     Exhibit("endless-status-line", "B-04", flood(b"HTTP/1.1 200 ", b"O" * 65_536), ENOUGH),
+    Exhibit("endless-session-tickets", "B-03", tickets, ENOUGH, tls="raw"),
     Exhibit("infinite-body", "B-05", flood(OK + b"\r\n", b"x" * 65_536), CUT),
     Exhibit("infinite-body-in-tls", "B-05", flood(OK + b"\r\n", b"x" * 65_536), CUT, tls="good"),
     Exhibit("infinite-chunks", "B-05", flood(CHUNKED, b"1\r\nx\r\n" * 1000), CUT),

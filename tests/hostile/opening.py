@@ -64,40 +64,29 @@ class Certificates:
     """Server contexts, each with a good certificate for the museum's hosts, or one that is bad in its own way."""
 
     def __init__(self) -> None:
-        import trustme  # only who opens the museum needs it
+        from wire_certificates import Authority  # only who opens the museum needs it
 
-        self._other = trustme.CA(organization_name="Nobody knows me")
-        self.authority = trustme.CA()
+        self.authority = Authority()
+        issue, hosts = self.authority.server, f"*.{DOMAIN}"
         self._kinds: dict[str, Callable[[], ssl.SSLContext]] = {
-            "good": self._issue,
-            "expired": lambda: self._issue(not_before=_year(2001), not_after=_year(2002)),
-            "not-yet-valid": lambda: self._issue(not_before=_year(2900), not_after=_year(2901)),
-            "for-another-host": lambda: self._issue("museum.example"),
-            "of-unknown-ca": lambda: self._issue(issuer=self._other),
-            "self-signed": self._self_signed,
-            "too-old": self._too_old,
+            "good": lambda: issue(hosts),
+            "expired": lambda: issue(hosts, start=_year(2001), end=_year(2002)),
+            "not-yet-valid": lambda: issue(hosts, start=_year(2900), end=_year(2901)),
+            "for-another-host": lambda: issue("museum.example"),
+            "of-unknown-ca": lambda: issue(hosts, unknown=True),
+            "self-signed": self.authority.self_signed,
+            "too-old": lambda: _too_old(issue(hosts)),
         }
 
     def context(self, kind: str) -> ssl.SSLContext | None:
         """Return a context of that kind; None for those who do not use TLS, or do it by hand."""
         return self._kinds[kind]() if kind in self._kinds else None
 
-    def _issue(self, host: str = f"*.{DOMAIN}", issuer=None, **validity) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        (issuer or self.authority).issue_cert(host, **validity).configure_cert(context)
-        return context
 
-    def _self_signed(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with self._other.cert_pem.tempfile() as certificate, self._other.private_key_pem.tempfile() as key:
-            context.load_cert_chain(certificate, key)
-        return context
-
-    def _too_old(self) -> ssl.SSLContext:
-        context = self._issue()
-        with warnings.catch_warnings(action="ignore"):  # that it is too old is the point
-            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-        return context
+def _too_old(context: ssl.SSLContext) -> ssl.SSLContext:
+    with warnings.catch_warnings(action="ignore"):  # that it is too old is the point
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return context
 
 
 def _year(year: int) -> datetime:
@@ -115,8 +104,10 @@ def main() -> None:
     def answer(question: str) -> dict:
         if question == "connections":
             return {name: server.accepted for name, server in servers.items()}
-        authority = certificates.authority.cert_pem.bytes().decode()
-        return {"authority": authority, "ports": {name: server.port for name, server in servers.items()}}
+        return {
+            "authority": certificates.authority.pem,
+            "ports": {name: server.port for name, server in servers.items()},
+        }
 
     answer_all(answer)
     os._exit(0)  # some of them would go on for ever

@@ -400,6 +400,58 @@ def test_threads_are_bounded_and_forgotten_lookups_skipped() -> None:
     assert lookups._running == {}
 
 
+def test_names_that_are_known_to_be_slow_leave_half_of_the_threads() -> None:
+    """A customer with many names that never answer holds up his own lookups, and nobody else's."""
+    resolver = SlowResolver()
+    lookups = Lookups(resolver, max_threads=4)
+
+    def hang(*numbers: int) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(lookups.resolve, f"slow{number}.test", 443, exchange(0.5)) for number in numbers]
+            assert {str(future.exception()) for future in asked} == {"connect_timeout"}
+
+    hang(0, 1, 2, 3)  # nobody knows them yet, so they have all threads, and others wait
+    assert len(lookup_threads()) == 4
+    with pytest.raises(Ended, match="connect_timeout"):
+        lookups.resolve("good0.test", 443, exchange(0.05))
+    resolver.release.set()
+    assert until(lambda: not lookup_threads())
+    resolver.release.clear()
+    hang(0, 1, 2, 3)
+    assert len(lookup_threads()) == 2
+    for number in range(1, 4):
+        assert lookups.resolve(f"good{number}.test", 443, exchange()) == ("127.0.0.1",)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lookups.resolve, "slow3.test", 443, exchange())  # its turn comes when one of them ends
+        assert until(lambda: ("slow3.test", 443) in lookups._running)
+        assert lookups.resolve("good4.test", 443, exchange()) == ("127.0.0.1",)
+        resolver.release.set()
+        assert waiting.result() == ("127.0.0.1",)
+    assert "slow3.test" not in lookups._slow  # it has answered somebody
+    assert until(lambda: not lookup_threads())
+    assert (lookups._running, lookups._slow_asked) == ({}, 0)
+
+
+def test_a_name_is_not_slow_because_it_had_to_queue() -> None:
+    """Only who was asked, and said nothing in time, is; and only so many names are kept in mind."""
+    resolver = SlowResolver()
+    lookups = Lookups(resolver, max_threads=1)
+    for name in ("slow0.test", "good.test"):
+        with pytest.raises(Ended, match="connect_timeout"):
+            lookups.resolve(name, 443, exchange(0.05))
+    assert list(lookups._slow) == ["slow0.test"]
+    resolver.release.set()
+    assert until(lambda: not lookup_threads())
+    lookups._slow |= dict.fromkeys(f"other{number}.test" for number in range(5000))
+    resolver.release.clear()
+    with pytest.raises(Ended, match="connect_timeout"):
+        lookups.resolve("slow1.test", 443, exchange(0.05))
+    assert "slow1.test" in lookups._slow
+    assert "slow0.test" not in lookups._slow
+    resolver.release.set()
+    assert until(lambda: not lookup_threads())
+
+
 def test_a_thread_that_cannot_start_promises_nothing(monkeypatch) -> None:
     """When the system has no thread left, the caller hears of it and the next one may try again."""
     lookups = Lookups(SlowResolver())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ssl
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from wire_certificates import DAY, NOW
 from wire_server import OK, Peer, answer, resolving, serving, within
+from wire_tickets import flood_tickets
 
 NAME = "hook-a.test"
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
 
 
 def post(sender, authority, server, name=NAME, **options):
@@ -38,16 +40,17 @@ def test_a_good_certificate_for_an_address(sender, authority) -> None:
 
 
 BAD = {
-    "expired": ({"start": NOW - 3 * DAY, "end": NOW - DAY}, "tls_expired"),
-    "not yet valid": ({"start": NOW + DAY, "end": NOW + 2 * DAY}, "tls_not_yet_valid"),
-    "self-signed": ({"self_signed": True}, "tls_self_signed"),
+    "expired": (lambda issue: issue.server(NAME, start=NOW - 3 * DAY, end=NOW - DAY), "tls_expired"),
+    "not yet valid": (lambda issue: issue.server(NAME, start=NOW + DAY, end=NOW + 2 * DAY), "tls_not_yet_valid"),
+    "self-signed": (lambda issue: issue.self_signed(), "tls_self_signed"),
+    "unknown": (lambda issue: issue.server(NAME, unknown=True), "tls_unknown_ca"),
 }
 
 
-@pytest.mark.parametrize(("options", "reason"), BAD.values(), ids=BAD)
-def test_a_bad_certificate(sender, authority, options, reason) -> None:
-    """Expired, not yet valid and self-signed certificates are told apart (SSRF-391)."""
-    with serving(answer(OK), authority.server(NAME, **options)) as server:
+@pytest.mark.parametrize(("make", "reason"), BAD.values(), ids=BAD)
+def test_a_bad_certificate(sender, authority, make, reason) -> None:
+    """Expired, not yet valid, self-signed and unknown certificates are told apart (SSRF-391)."""
+    with serving(answer(OK), make(authority)) as server:
         reply = post(sender, authority, server)
         assert (reply.status, reply.reason) == (None, reason)
         assert server.requests == []
@@ -186,6 +189,39 @@ def test_session_tickets_are_no_early_reply(sender, authority, tickets) -> None:
         for _ in range(5):
             reply = post(sender, authority, server, body=b"x" * 100_000)
             assert (reply.status, reply.body) == (200, b"ok")
+
+
+def test_session_tickets_without_end_are_too_much(sender, authority) -> None:
+    """Records that hold no data are counted as well: a server that sends nothing else keeps nobody busy for long.
+
+    It begins before the request, when the sender only looks whether something has arrived: that look had no end.
+    """
+    context = authority.server(NAME)
+    with serving(lambda peer: flood_tickets(peer, context)) as server:
+        url = server.url(host=NAME).replace("http:", "https:")
+        resolve, _ = resolving({NAME: ["127.0.0.1"]})
+        with within(10):
+            reply = sender.post(url, deadline=20, resolver=resolve, ssl_context=authority.client())
+        assert server.gone.wait(5)
+    assert (reply.status, reply.reason) == (None, "too_large")
+
+
+@pytest.mark.parametrize("size", [2, 100, 1_000])
+def test_short_records_are_no_attack(sender, authority, size) -> None:
+    """A reply that comes in records of few bytes each is heard all the same, and whole."""
+    body = b"x" * 16_384
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    def handle(peer: Peer) -> None:
+        peer.request()
+        data = head + body
+        for start in range(0, len(data), size):
+            peer.send(data[start : start + size])
+
+    with serving(handle, authority.server(NAME)) as server:
+        reply = post(sender, authority, server)
+    assert (reply.status, reply.reason) == (200, "")
+    assert reply.body == body
 
 
 def test_a_large_upload_inside_tls(sender, authority) -> None:

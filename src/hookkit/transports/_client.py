@@ -154,7 +154,8 @@ class ClientTransport(_Around):
     its own). httpx logs every URL at level INFO.
 
     Each request runs on a thread of its own, so that the caller is free at the deadline even if the client is not; the
-    connection is then cut, and the thread ends.
+    connection is then cut, and the thread ends. A connection that the client has from before (by HTTP/2, or from other
+    requests of the host's) cannot be cut: there, the thread ends when the other side is silent for long enough.
 
     Args:
         client: It stays the host's: it is never closed here. Its default headers, parameters and base URL are not

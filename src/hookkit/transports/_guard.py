@@ -15,6 +15,7 @@ from hookkit.transports._family import TlsContext
 from hookkit.transports._lookup import Lookups
 from hookkit.transports._reasons import is_nothing_there
 from hookkit.transports._route import Route
+from hookkit.transports._tls import AsyncTlsStream
 
 __all__ = ["AsyncGuardedBackend", "AsyncGuardedStream", "GuardedBackend", "GuardedStream"]
 
@@ -198,10 +199,9 @@ class AsyncGuardedStream:
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> Any:
         """Shake hands under the target's name, whatever address was connected to."""
-        host = self._route.target.host
-        self._stream = await self._stream.start_tls(
-            self._tls.get(), server_hostname=host, timeout=self._exchange.left()
-        )
+        stream = AsyncTlsStream(self._stream, self._tls.get(), self._route.target.host)
+        await stream.shake_hands(self._exchange.left())
+        self._stream = stream
         self._exchange.connecting = False
         return self
 

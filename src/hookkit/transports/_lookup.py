@@ -2,6 +2,9 @@
 
 ``getaddrinfo`` can neither be interrupted nor be given a timeout, so it runs on a daemon thread and the caller waits
 only as long as it may. Threads end when nothing is left to look up; none outlives its work.
+
+A name whose name server says nothing holds a thread for longer than anybody waits for it, and a customer may have many
+such names. So those that were waited for in vain before have at most half of the threads: others are still looked up.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ __all__ = ["Lookups", "Resolver"]
 Resolver = Callable[..., Iterable[tuple[Any, ...]]]
 """Called like :func:`socket.getaddrinfo`, with host, port, family and type; returns what that returns."""
 
-_MAX_THREADS: Final = 32
+_MAX_THREADS: Final = 128
+_MAX_REMEMBERED: Final = 4096
 
 
 @attrs.define(eq=False)
@@ -33,6 +37,8 @@ class _Lookup:
     port: int
     found: Future[tuple[str, ...]] = attrs.field(factory=Future)
     waiting: int = 0
+    asked: bool = False
+    slow: bool = False
 
 
 @final
@@ -41,7 +47,7 @@ class Lookups:
 
     Args:
         resolver: None: :func:`socket.getaddrinfo`.
-        max_threads: At most so many lookups at once; others queue.
+        max_threads: At most so many lookups at once; others queue. Half of them for names that were slow before.
     """
 
     def __init__(self, resolver: Resolver | None = None, max_threads: int = _MAX_THREADS) -> None:
@@ -54,7 +60,9 @@ class Lookups:
         self._lock = threading.Lock()
         self._running: dict[tuple[str, int], _Lookup] = {}
         self._queue: deque[_Lookup] = deque()
+        self._slow: dict[str, None] = {}  # names, the oldest first
         self._threads = 0
+        self._slow_asked = 0
 
     def resolve(self, host: str, port: int, exchange: Exchange) -> tuple[str, ...]:
         """Return the addresses of `host`, in the resolver's order and each once.
@@ -104,24 +112,44 @@ class Lookups:
     def _leave(self, lookup: _Lookup) -> None:
         with self._lock:
             lookup.waiting -= 1
+            if lookup.asked and not lookup.waiting and not lookup.found.done():
+                self._slow[lookup.host] = None
+                if len(self._slow) > _MAX_REMEMBERED:
+                    del self._slow[next(iter(self._slow))]
+                self._slow_asked += not lookup.slow
+                lookup.slow = True
 
     def _next(self) -> _Lookup | None:
-        """Return the next lookup that somebody still waits for; None ends the thread."""
+        """Return the next lookup that somebody still waits for and that may be made now; None ends the thread."""
         with self._lock:
-            while self._queue:
+            later: list[_Lookup] = []
+            found = None
+            while self._queue and found is None:
                 lookup = self._queue.popleft()
-                if lookup.waiting:
-                    return lookup
-                del self._running[lookup.host, lookup.port]
-            self._threads -= 1
-            return None
+                lookup.slow = lookup.host in self._slow
+                if not lookup.waiting:
+                    del self._running[lookup.host, lookup.port]
+                elif lookup.slow and self._slow_asked >= max(1, self._max_threads // 2):
+                    later.append(lookup)  # whoever ends one of those comes by here
+                else:
+                    found = lookup
+            self._queue.extendleft(reversed(later))
+            if found is None:
+                self._threads -= 1
+                return None
+            found.asked = True
+            self._slow_asked += found.slow
+            return found
 
     def _work(self) -> None:
         while (lookup := self._next()) is not None:
             found = self._ask(lookup.host, lookup.port)
             with self._lock:
                 del self._running[lookup.host, lookup.port]
-            lookup.found.set_result(found)
+                self._slow_asked -= lookup.slow
+                if lookup.waiting:
+                    self._slow.pop(lookup.host, None)
+                lookup.found.set_result(found)
 
     def _ask(self, host: str, port: int) -> tuple[str, ...]:
         resolver = self._resolver or socket.getaddrinfo

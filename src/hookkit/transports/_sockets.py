@@ -1,8 +1,7 @@
 """Sockets below the guard, for threads: every call ends in time, and an address is connected to without a lookup.
 
 httpcore's own backend asks the resolver once more, even for an address, and leaves a TLS handshake or read to OpenSSL,
-which looks at no clock as long as records keep coming. (For asyncio the family's own backend serves: it has neither
-fault.)
+which looks at no clock as long as records keep coming. (For asyncio the family's own backend serves, but for TLS.)
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar, final
 
+from hookkit.transports._tls import CHUNK, Records
+
 __all__ = ["SocketBackend", "SocketStream", "TlsStream"]
 
 T = TypeVar("T")
 
 _ENDS: Final = {"client_addr": socket.socket.getsockname, "server_addr": socket.socket.getpeername}
-_CHUNK = 65_536
 
 
 def _end(timeout: float) -> float | None:
@@ -96,37 +96,32 @@ class SocketStream(_Stream):
 
 @final
 class TlsStream(_Stream):
-    """A connected socket with TLS on top, which is fed by hand: between two helpings the clock is looked at."""
+    """A connected socket with TLS on top."""
 
     def __init__(
         self, sock: socket.socket, write_error: type[Exception], context: ssl.SSLContext, server_hostname: str
     ) -> None:
         super().__init__(sock, write_error)
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
+        self._records = Records(context, server_hostname)
 
     def shake_hands(self, timeout: float) -> None:
         """Do the handshake."""
         end = _end(timeout)
         try:
-            self._drive(self._tls.do_handshake, end)
+            self._drive(self._records.shake_hands, end)
         except ssl.SSLError:
             with suppress(OSError):
-                self._send(self._outgoing.read(), end)  # the alert that tells the other side why
+                self._send(self._records.say(), end)  # the alert that tells the other side why
             raise
 
     def read(self, max_bytes: int, timeout: float) -> bytes:
         """Return what arrives within `timeout` seconds; with 0, ``BlockingIOError`` if nothing is there."""
-        try:
-            return self._drive(lambda: self._tls.read(max_bytes), _end(timeout))
-        except ssl.SSLEOFError:
-            return b""  # without TLS's goodbye; whether something is missing, HTTP knows
+        return self._drive(lambda: self._records.read(max_bytes), _end(timeout))
 
     def write(self, data: bytes, timeout: float) -> None:
         """Send all of `data` within `timeout` seconds."""
         try:
-            self._drive(lambda: self._tls.write(data), _end(timeout))
+            self._drive(lambda: self._records.write(data), _end(timeout))
         except TimeoutError:
             raise
         except OSError as error:
@@ -138,14 +133,10 @@ class TlsStream(_Stream):
             try:
                 result = step()
             except ssl.SSLWantReadError:
-                self._send(self._outgoing.read(), end)
-                data = self._receive(_CHUNK, end)
-                if data:
-                    self._incoming.write(data)
-                else:
-                    self._incoming.write_eof()
+                self._send(self._records.say(), end)
+                self._records.hear(self._receive(CHUNK, end))
             else:
-                self._send(self._outgoing.read(), end)
+                self._send(self._records.say(), end)
                 return result
 
 
