@@ -317,10 +317,10 @@ def taken(slots, lane, count, **fields):
     [(1, 1, 0), (2, 1, 0), (3, 2, 0), (4, 2, 0), (5, 3, 1), (9, 5, 1), (10, 5, 2), (32, 16, 6), (33, 17, 6)],
 )
 def test_an_idle_workers_limits(concurrency, half, fifth):
-    """Half, rounded up, for busy and for failing endpoints; a fifth kept for retries, a fifth for what is redone."""
+    """Half for busy and for failing endpoints; a fifth kept for retries, a fifth for the idle, a fifth for redoing."""
     slots = Slots(concurrency)
     assert slots.free == concurrency
-    assert slots.limits("first") == Limits(concurrency - fifth, half, half)
+    assert slots.limits("first") == Limits(concurrency - 2 * fifth, half, half)
     assert slots.limits("first", reserve=False) == Limits(concurrency, half, half)
     assert slots.limits("retry") == Limits(concurrency, half, half)
     assert slots.limits("recover") == Limits(max(fifth, 1), half, half)
@@ -332,11 +332,11 @@ def test_an_idle_workers_limits(concurrency, half, fifth):
         ("first", 8, 0, 2, 2),
         ("first", 9, 0, 1, 1),
         ("first", 10, 0, 0, 0),
-        ("retry", 1, 8, 9, 2),
-        ("retry", 2, 8, 8, 2),
+        ("retry", 1, 6, 9, 2),
+        ("retry", 2, 6, 8, 2),
         ("retry", 9, 1, 1, 1),
-        ("recover", 1, 7, 9, 1),
-        ("recover", 2, 6, 8, 0),
+        ("recover", 1, 5, 9, 1),
+        ("recover", 2, 4, 8, 0),
     ],
 )
 def test_what_is_under_way_counts(lane, count, firsts, retries, recovers):
@@ -357,6 +357,32 @@ def test_busy_and_failing_endpoints_have_half_each():
     for claim_id in list(slots.taken):
         slots.give(claim_id)
     assert slots.limits("retry") == Limits(10, 5, 5)
+
+
+def test_the_last_fifth_is_for_endpoints_that_hold_no_lease():
+    """What a claim leaves of it, the next one may take, but not for those that hold a lease."""
+    assert taken(Slots(10), "first", 5).limits("first") == Limits(1, 5, 5)
+    for count, left in ((6, 2), (7, 1), (8, 0)):
+        assert taken(Slots(10), "first", count).limits("first") == Limits(left, 0, 5)
+    assert taken(Slots(4), "first", 3).limits("first") == Limits(1, 2, 2), "a few slots cannot be divided so"
+
+
+@pytest.mark.parametrize("hanging", [1, 5, 12, 20, 25])
+def test_hanging_endpoints_leave_slots_to_others(hanging):
+    """However deep their backlogs are, and though their caps together exceed the slots, who comes is served."""
+    slots, held = Slots(32), dict.fromkeys(map(str, range(hanging)), 0)
+    while True:
+        limits = slots.limits("first")
+        candidates = [someone(name, 4 - count, busy=count > 0) for name, count in held.items()]
+        found = allocate(candidates, **limits._asdict())
+        if not found:
+            break
+        for name, count in found.items():
+            for _ in range(count):
+                slots.take("first", [claimed(f"{name}-{held[name]}", busy=held[name] > 0)])
+                held[name] += 1
+    assert min(held.values()) >= 1
+    assert allocate([someone("new", 1)], **slots.limits("first")._asdict()) == {"new": 1}
 
 
 def test_more_than_half_is_nothing_left():

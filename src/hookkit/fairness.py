@@ -179,8 +179,10 @@ class Slots:
     """A worker's slots: how many it has, and what they are used for.
 
     Half of them, rounded up, may go to endpoints that hold a lease already, and half to endpoints whose last attempt
-    failed. A fifth is kept for retries, so that a flood of new events cannot stop them; redeliveries and recoveries
-    never get more than a fifth (at least one), so that they cannot stop anything.
+    failed. A fifth is kept for retries, so that a flood of new events cannot stop them. The last fifth that first
+    attempts may have goes to endpoints that hold no lease, so that some that hang cannot stop the others: what a claim
+    leaves of it, the next one may take. Redeliveries and recoveries never get more than a fifth (at least one), so that
+    they cannot stop anything.
 
     Args:
         concurrency: How many slots there are.
@@ -199,21 +201,19 @@ class Slots:
 
         Args:
             lane: The lane.
-            reserve: Keep slots for retries.
+            reserve: Keep slots for retries, and for endpoints that hold no lease.
         """
         half = (self.concurrency + 1) // 2
         fifth = self.concurrency // 5
-        limit = self.free
+        claims = [claim for _, claim in self.taken.values()]
+        limit, busy = self.free, half - sum(claim.busy for claim in claims)
         if lane == "first" and reserve:
             limit -= max(fifth - self._count("retry"), 0)
+            # First slots of many endpoints that hang, and second ones up to a half, could be all there are together.
+            limit, busy = (limit - fifth, busy) if limit > fifth else (limit, busy if fifth == 0 else 0)
         elif lane == "recover":
             limit = min(limit, max(fifth, 1) - self._count("recover"))
-        claims = [claim for _, claim in self.taken.values()]
-        return Limits(
-            max(limit, 0),
-            max(half - sum(claim.busy for claim in claims), 0),
-            max(half - sum(claim.failing for claim in claims), 0),
-        )
+        return Limits(max(limit, 0), max(busy, 0), max(half - sum(claim.failing for claim in claims), 0))
 
     def take(self, lane: Lane, claims: Sequence[Claim]) -> None:
         """Count claims in."""
