@@ -10,9 +10,9 @@ import pytest
 SCHEMA = resources.files("hookkit.stores") / "schema"
 NUMBERS = sorted(path.name for path in (SCHEMA / "sqlite").iterdir() if path.name.endswith(".sql"))
 
-ONLY_IN_POSTGRES = {"deliveries": {"arrived"}, "schema": {"usable_from", "store"}}
-"""There, an enqueue adds rows only, and the claim finds by ``arrived`` what has come in; and code of two versions may
-use the tables at once, through connections that have to be recognised."""
+ONLY_IN_POSTGRES = {"deliveries": {"arrived"}, "schema": {"store"}}
+"""There, an enqueue adds rows only, and the claim finds by ``arrived`` what has come in; and connections have to be
+recognised, which a file is by its name."""
 
 
 def tables(dialect: str, number: str, prefix: str) -> dict[str, list[str]]:

@@ -13,9 +13,11 @@ from hookkit.explain import Explanation, Finding, explain
 from hookkit.inbox import (
     AsyncInbox,
     AsyncMemoryInbox,
+    AsyncPostgresInbox,
     AsyncSQLiteInbox,
     Inbox,
     MemoryInbox,
+    PostgresInbox,
     Receipt,
     SQLiteInbox,
     ThreadedInbox,
@@ -60,7 +62,9 @@ class Nowhere(Inbox[None]):
 
 
 sync: list[Inbox[Any]] = [MemoryInbox(), SQLiteInbox("a.db", keep=timedelta(days=30)), Nowhere()]
+sync += [PostgresInbox("postgresql://db/app", schema="hooks", keep=timedelta(days=30), tolerance=60)]
 asynchronous: list[AsyncInbox[Any]] = [AsyncMemoryInbox(), AsyncSQLiteInbox("a.db"), ThreadedInbox(Nowhere())]
+asynchronous += [AsyncPostgresInbox("postgresql://db/app"), ThreadedInbox(PostgresInbox("postgresql://db/app"))]
 
 
 def explaining(body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

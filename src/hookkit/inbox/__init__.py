@@ -35,9 +35,8 @@ What is guaranteed:
   ever: there the inbox is the only defence, as long as it remembers.
 * A claim forgets some old entries, so that an inbox needs no housekeeping.
 
-An inbox of your own, in whatever database, derives from :class:`Inbox` or :class:`AsyncInbox`; ``schema/postgres`` has
-the table for PostgreSQL (``hookkit schema --of inbox --dialect postgres`` prints it), and
-``hookkit.testing.InboxContract`` tests it.
+Inboxes are there in memory, in a SQLite file, and in a PostgreSQL database (with the extra ``postgres``). One of your
+own, in whatever else, derives from :class:`Inbox` or :class:`AsyncInbox`; ``hookkit.testing.InboxContract`` tests it.
 """
 
 from __future__ import annotations
@@ -54,13 +53,17 @@ if TYPE_CHECKING:
     from hookkit.inbox._threaded import AsyncMemoryInbox as AsyncMemoryInbox
     from hookkit.inbox._threaded import AsyncSQLiteInbox as AsyncSQLiteInbox
     from hookkit.inbox._threaded import ThreadedInbox as ThreadedInbox
+    from hookkit.inbox.postgres import AsyncPostgresInbox as AsyncPostgresInbox
+    from hookkit.inbox.postgres import PostgresInbox as PostgresInbox
 
 _HOMES = {
     "AsyncInbox": "_async",
     "AsyncMemoryInbox": "_threaded",
+    "AsyncPostgresInbox": "postgres",
     "AsyncSQLiteInbox": "_threaded",
     "Inbox": "_inbox",
     "MemoryInbox": "_memory",
+    "PostgresInbox": "postgres",
     "Receipt": "_receipt",
     "SQLiteInbox": "_sqlite",
     "ThreadedInbox": "_threaded",
@@ -69,9 +72,11 @@ _HOMES = {
 __all__ = [
     "AsyncInbox",
     "AsyncMemoryInbox",
+    "AsyncPostgresInbox",
     "AsyncSQLiteInbox",
     "Inbox",
     "MemoryInbox",
+    "PostgresInbox",
     "Receipt",
     "SQLiteInbox",
     "ThreadedInbox",
@@ -79,7 +84,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Loaded when first used, so that an inbox in memory loads neither SQLite nor asyncio.
+    # Loaded when first used, so that an inbox in memory loads neither SQLite nor asyncio, and only that in PostgreSQL
+    # needs psycopg.
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

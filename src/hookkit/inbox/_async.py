@@ -78,4 +78,4 @@ async def _give_back(inbox: AsyncInbox[Tx_contra], receipt: Receipt, tx: Tx_cont
     try:
         await _whatever_comes(inbox.release(receipt, tx=tx))
     except StoreError as error:  # what made the block fail matters more, and the lease will run out
-        warn_unreleased(receipt, error)
+        warn_unreleased(receipt, error, within=tx is not None)

@@ -134,7 +134,7 @@ def _give_back(inbox: Inbox[Tx_contra], receipt: Receipt, tx: Tx_contra | None) 
     try:
         inbox.release(receipt, tx=tx)
     except StoreError as error:  # what made the block fail matters more, and the lease will run out
-        warn_unreleased(receipt, error)
+        warn_unreleased(receipt, error, within=tx is not None)
 
 
 def warn_overtaken(receipt: Receipt) -> None:
@@ -145,6 +145,7 @@ def warn_overtaken(receipt: Receipt) -> None:
     )
 
 
-def warn_unreleased(receipt: Receipt, error: StoreError) -> None:
-    """Log that an event could not be given back."""
-    _log.warning("an event of %r is not given back before its lease runs out: %s", receipt.source, plain(str(error)))
+def warn_unreleased(receipt: Receipt, error: StoreError, *, within: bool) -> None:
+    """Log that an event could not be given back; `within`: out of the host's own transaction."""
+    unless = "unless its transaction is rolled back" if within else "before its lease runs out"
+    _log.warning("an event of %r is not given back %s: %s", receipt.source, unless, plain(str(error)))

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from datetime import datetime, timedelta
-from typing import Final, Self, final
+from typing import Any, Final, Self, final
 
 from hookkit.ids import new_id
 from hookkit.inbox import _steps
 from hookkit.inbox._inbox import Inbox
 from hookkit.inbox._receipt import KEEP, LEASE, TOLERANCE, Receipt, check_claim, check_keep, check_now, oldest_kept
-from hookkit.stores.sql import drive
-from hookkit.stores.sqlite._database import SQLITE, Database, Schema, Synchronous, foreign_errors
+from hookkit.inbox._schema import INBOX
+from hookkit.stores.sql import Steps, drive
+from hookkit.stores.sqlite._database import SQLITE, Database, Schema, Synchronous
 
 __all__ = ["SQLiteInbox"]
 
-_SCHEMA: Final = Schema("SQLiteInbox", "MemoryInbox", "hookkit.inbox", "hookkit_inbox_schema", 1)
+_SCHEMA: Final = Schema("SQLiteInbox", "MemoryInbox", INBOX)
 
 
 @final
-class SQLiteInbox(Inbox[sqlite3.Connection]):
+class SQLiteInbox(Inbox[Any]):
     """An :class:`~hookkit.inbox.Inbox` in a SQLite file. For any thread, and for several processes on one machine.
 
-    ``tx=`` takes the host's own ``sqlite3.Connection`` to the same file. The tables are made when the file is opened;
-    their names begin with ``hookkit_inbox``, so it may be the host's own database, or that of a
-    :class:`~hookkit.stores.sqlite.SQLiteStore`. Open it after a fork, not before.
+    ``tx=`` takes the host's own connection to the same file: sqlite3's, Django's, or a connection or session of
+    SQLAlchemy's. The tables are made, and upgraded, when the file is opened; their names begin with ``hookkit_inbox``,
+    so it may be the host's own database, or that of a :class:`~hookkit.stores.sqlite.SQLiteStore`. Open it after a
+    fork, not before.
 
     Args:
         path: The file. Its folder must exist.
@@ -36,7 +37,7 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
             may have the last events handled again (a crash of the process does not).
 
     Raises:
-        StoreError: The file cannot be opened, or has a newer schema than this version knows.
+        StoreError: The file cannot be opened, or has a newer schema than this version can use.
         ValueError: `keep` is shorter than twice the tolerance.
     """
 
@@ -63,14 +64,12 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
         *,
         now: datetime,
         lease: timedelta | float = LEASE,
-        tx: sqlite3.Connection | None = None,
+        tx: Any = None,
     ) -> Receipt:
         """Claim an event."""
-        leased = check_claim(source, key, now, lease, self._keep)
-        wanted = Receipt(source, key, "first", new_id("clm_"))
-        steps = _steps.claim(SQLITE, wanted, now=now, lease=leased, keep=self._keep, finished=tx is not None)
+        steps = self._claiming(source, key, now, lease, finished=tx is not None)
         if tx is not None:
-            return self._database.joined(steps, _checked(tx))
+            return self._database.joined(steps, tx)
         with self._database.writing():
             return drive(steps, self._database.execute)
 
@@ -79,16 +78,13 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
         with self._database.writing():
             return drive(_steps.finish(SQLITE, receipt), self._database.execute)
 
-    def release(self, receipt: Receipt, *, tx: sqlite3.Connection | None = None) -> bool:
+    def release(self, receipt: Receipt, *, tx: Any = None) -> bool:
         """Give the event back unhandled."""
         steps = _steps.release(SQLITE, receipt, finished=tx is not None)
-        if tx is None:
-            with self._database.writing():
-                return drive(steps, self._database.execute)
-        with foreign_errors():
-            if not _checked(tx).in_transaction:
-                return False  # the transaction is over: whatever became of the entry, it is not in it any more
-        return self._database.joined(steps, tx)
+        if tx is not None:
+            return not self._is_committed(receipt) and bool(self._database.rejoined(steps, tx))
+        with self._database.writing():
+            return drive(steps, self._database.execute)
 
     def prune(self, *, now: datetime, limit: int = 1000) -> int:
         """Forget old entries."""
@@ -107,10 +103,16 @@ class SQLiteInbox(Inbox[sqlite3.Connection]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _claiming(
+        self, source: str, key: str, now: datetime, lease: timedelta | float, *, finished: bool
+    ) -> Steps[Receipt]:
+        leased = check_claim(source, key, now, lease, self._keep)
+        wanted = Receipt(source, key, "first", new_id("clm_"))
+        return _steps.claim(SQLITE, wanted, now=now, lease=leased, keep=self._keep, finished=finished)
 
-def _checked(tx: object) -> sqlite3.Connection:
-    # Of other kinds of connections nobody could tell, when an event is released, that the transaction it was claimed in
-    # is over, and that another has begun since.
-    if not isinstance(tx, sqlite3.Connection):
-        raise TypeError(f"tx: SQLiteInbox joins a sqlite3.Connection, not {type(tx).__name__}")
-    return tx
+    def _is_committed(self, receipt: Receipt) -> bool:
+        # The host may have ended the transaction of the claim, and begun another on the same connection. What can be
+        # seen on a connection of our own has been committed, and was handled; what cannot is in the transaction that
+        # goes on, or nowhere.
+        with self._database.reading():
+            return drive(_steps.is_committed(SQLITE, receipt), self._database.execute)

@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar, final
 
 from hookkit.errors import StoreError
+from hookkit.inbox import _steps
 from hookkit.inbox._async import AsyncInbox
 from hookkit.inbox._inbox import Inbox
 from hookkit.inbox._memory import MemoryInbox
 from hookkit.inbox._receipt import KEEP, LEASE, TOLERANCE, Receipt
 from hookkit.inbox._sqlite import SQLiteInbox
-from hookkit.stores.sqlite._database import Synchronous
+from hookkit.stores.sqlite._database import SQLITE, Synchronous
 
 __all__ = ["AsyncMemoryInbox", "AsyncSQLiteInbox", "ThreadedInbox"]
 
@@ -98,7 +99,11 @@ class AsyncMemoryInbox(ThreadedInbox):
 
 @final
 class AsyncSQLiteInbox(ThreadedInbox):
-    """The async twin of :class:`SQLiteInbox`: the same file, through a thread. Arguments and errors are the same."""
+    """The async twin of :class:`SQLiteInbox`: the same file, through a thread. Arguments and errors are the same.
+
+    ``tx=`` takes connections that are awaited, too: SQLAlchemy's ``AsyncSession`` and ``AsyncConnection``, or that of
+    aiosqlite. A sync one is used on the caller's thread.
+    """
 
     def __init__(
         self,
@@ -108,4 +113,23 @@ class AsyncSQLiteInbox(ThreadedInbox):
         tolerance: timedelta | float = TOLERANCE,
         synchronous: Synchronous = "FULL",
     ) -> None:
-        super().__init__(SQLiteInbox(path, keep=keep, tolerance=tolerance, synchronous=synchronous))
+        self._sqlite = SQLiteInbox(path, keep=keep, tolerance=tolerance, synchronous=synchronous)
+        super().__init__(self._sqlite)
+
+    async def claim(
+        self, source: str, key: str, *, now: datetime, lease: timedelta | float = LEASE, tx: Any = None
+    ) -> Receipt:
+        """Claim an event; `tx` may be awaited."""
+        if tx is None:
+            return await super().claim(source, key, now=now, lease=lease)
+        steps = self._sqlite._claiming(source, key, now, lease, finished=True)  # noqa: SLF001 - its twin's
+        return await self._sqlite._database.joined_async(steps, tx)  # noqa: SLF001
+
+    async def release(self, receipt: Receipt, *, tx: Any = None) -> bool:
+        """Give the event back unhandled; `tx` may be awaited."""
+        if tx is None:
+            return await super().release(receipt)
+        if await self._run(lambda: self._sqlite._is_committed(receipt)):  # noqa: SLF001
+            return False
+        steps = _steps.release(SQLITE, receipt, finished=True)
+        return bool(await self._sqlite._database.rejoined_async(steps, tx))  # noqa: SLF001

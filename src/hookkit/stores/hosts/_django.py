@@ -31,8 +31,8 @@ def of_django(tx: Any, host_of: Callable[[Any], Host]) -> Host:
         raise StoreError(f"tx: Django cannot give its connection ({type(error).__name__})") from error
     except exceptions.SynchronousOnlyOperation:
         raise TypeError(
-            "tx: Django's connection cannot be used within an event loop; emit with OutboxDispatcher in a function "
-            "that is called through sync_to_async, atomic block and all"
+            "tx: Django's connection cannot be used within an event loop; use it, with what is not awaited, in a "
+            "function that is called through sync_to_async, atomic block and all"
         ) from None
     if tx.needs_rollback:
         raise StoreError("tx: this atomic block has already failed, and Django will roll it back")

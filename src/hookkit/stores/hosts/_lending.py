@@ -20,7 +20,7 @@ from hookkit.stores.hosts._sqlalchemy import (
 )
 from hookkit.stores.hosts._sqlite3 import SQLiteHost
 
-__all__ = ["lend", "lend_async"]
+__all__ = ["lend", "lend_async", "lend_begun", "lend_begun_async"]
 
 _JOINED: Final[dict[Product, str]] = {
     "SQLite": "a sqlite3.Connection, a connection or session of SQLAlchemy, or Django's connection",
@@ -46,8 +46,9 @@ def lend(tx: Any, owner: str, product: Product) -> Host:
         if found is not None:
             return _SYNC[found](tx, host_of)
         if _kind(tx, _ASYNC) is not None:
-            bare = owner.removeprefix("Async")
-            raise TypeError(f"tx: {_named(tx)} is awaited; emit with AsyncOutboxDispatcher over Async{bare}")
+            twin = f"Async{owner.removeprefix('Async')}"
+            over = "AsyncOutboxDispatcher over " if twin.endswith("Store") else ""
+            raise TypeError(f"tx: {_named(tx)} is awaited; what can do that is {over}{twin}")
         raise _unknown(tx, owner, product)
 
     host = host_of(_unpooled(tx))
@@ -70,6 +71,40 @@ async def lend_async(tx: Any, owner: str, product: Product) -> Host | AsyncHost:
     host = await host_of(tx)
     _check(host, product)
     return host
+
+
+def lend_begun(tx: Any, owner: str, product: Product) -> Host | None:
+    """Return a host's connection, as :func:`lend` does, if a transaction goes on there that may yet be committed.
+
+    None where the host has ended it, or can only roll it back: to join such a one would begin another, or fail.
+    """
+    if not _goes_on(tx):
+        return None
+    try:
+        host = lend(tx, owner, product)
+    except StoreError:  # whoever manages it does not give it any more: it will be rolled back
+        return None
+    return host if host.standing() == "open" else None
+
+
+async def lend_begun_async(tx: Any, owner: str, product: Product) -> Host | AsyncHost | None:
+    """Return a host's connection, sync or async, as :func:`lend_begun` does."""
+    if not _goes_on(tx):
+        return None
+    try:
+        host = await lend_async(tx, owner, product)
+    except StoreError:
+        return None
+    return host if host.standing() == "open" else None
+
+
+def _goes_on(tx: Any) -> bool:
+    """Return False if SQLAlchemy has no transaction there, and would begin one if it were asked for the connection."""
+    found = _kind(tx, _BEGINNING)
+    if found is None:
+        return True
+    session = tx.registry() if "scoped" in found[1] else tx
+    return bool(session.in_transaction())
 
 
 def _kind(tx: Any, kinds: dict[tuple[str, str], Any]) -> tuple[str, str] | None:
@@ -107,6 +142,13 @@ async def _psycopg(tx: Any, _: object) -> AsyncHost:
     return await lend_psycopg_async(tx)
 
 
+_BEGINNING: Final = {
+    ("sqlalchemy", name): None
+    for name in (
+        *("Connection", "Session", "scoped_session"),
+        *("AsyncConnection", "AsyncSession", "async_scoped_session"),
+    )
+}
 _POOLED: Final = ("sqlalchemy", "PoolProxiedConnection")
 
 _SYNC: Final[dict[tuple[str, str], Callable[[Any, Callable[[Any], Host]], Host]]] = {

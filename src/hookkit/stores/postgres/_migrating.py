@@ -1,91 +1,107 @@
-"""The schema of the PostgreSQL store: making it, upgrading it, and knowing whether this code can use it.
-
-Migrations only add, so that code of the version before goes on over the tables of the next one. One after which it
-could not says so in :data:`USABLE_FROM`.
-"""
+"""A schema with tables of ours: making them, upgrading them, and knowing whether this code can use them."""
 
 from __future__ import annotations
 
 import re
-from importlib import resources
-from typing import Final
+
+import attrs
 
 from hookkit.errors import StoreError
-from hookkit.stores.postgres._tables import CLOCK, Tables
-from hookkit.stores.sql import Steps
+from hookkit.stores.migrations import Migrations
+from hookkit.stores.postgres._tables import CLOCK
+from hookkit.stores.sql import Dialect, Steps
 
-__all__ = ["VERSION", "belongs", "checked", "migrate"]
-
-VERSION: Final = 1
-"""The schema that this code knows."""
-
-USABLE_FROM: Final = {1: 1}
-"""For each version, the oldest code, by the version it knows, that can use the tables from then on."""
+__all__ = ["Schema", "belongs", "checked", "migrate"]
 
 
-def checked(tables: Tables) -> Steps[str]:
+@attrs.frozen
+class Schema:
+    """Tables in a schema.
+
+    Args:
+        owner: The class that uses them.
+        dialect: How they are spoken to; its prefix names the schema.
+        migrations: What makes them.
+    """
+
+    owner: str
+    dialect: Dialect
+    migrations: Migrations
+
+    @property
+    def name(self) -> str:
+        """The schema's name."""
+        return self.dialect.prefix.removesuffix(".")
+
+    @property
+    def table(self) -> str:
+        """The table that says which migrations have been applied."""
+        return f"{self.dialect.prefix}{self.migrations.table}"
+
+
+def checked(schema: Schema) -> Steps[str]:
     """Return which tables these are; StoreError if this code cannot use them."""
-    rows = yield (f"SELECT to_regclass('{tables.dialect.prefix}schema') IS NOT NULL", ())
-    if not rows[0][0]:
-        raise StoreError(f"there are no tables in the schema {_name(tables)!r}: run the store's migrate() once")
-    rows = yield (tables.sql("SELECT max(version), max(usable_from), min(store) FROM {schema}"), ())
+    found = yield from _found(schema)
+    whose = schema.migrations.whose
+    if not found:
+        raise StoreError(f"there are no tables in the schema {schema.name!r}: run the {whose}'s migrate() once")
+    rows = yield (f"SELECT max(version), max(usable_from), min(store) FROM {schema.table}", ())  # noqa: S608 - our own name
     version, usable_from, store = rows[0]
-    if version is None or version < VERSION:
+    if version is None or version < schema.migrations.version:
         raise StoreError(
-            f"the schema {_name(tables)!r} has version {version or 0}, this hookkit needs {VERSION}: "
-            "run the store's migrate()"
+            f"the schema {schema.name!r} has version {version or 0}, this hookkit needs {schema.migrations.version}: "
+            f"run the {whose}'s migrate()"
         )
-    if usable_from > VERSION:
-        raise StoreError(
-            f"the schema {_name(tables)!r} has version {version}, which needs a hookkit that knows {usable_from}; this "
-            f"one knows {VERSION}: upgrade hookkit"
-        )
+    schema.migrations.check(f"the schema {schema.name!r}", version, usable_from)
     return str(store)
 
 
-def belongs(tables: Tables, store: str) -> Steps[None]:
+def belongs(schema: Schema, store: str) -> Steps[None]:
     """StoreError unless this connection is to the database that has these tables. Nothing it asks for can fail."""
-    rows = yield (f"SELECT to_regclass('{tables.dialect.prefix}schema') IS NOT NULL", ())
-    found = rows[0][0]
+    found = yield from _found(schema)
     if found:
-        rows = yield (tables.sql("SELECT min(store) FROM {schema}"), ())
+        rows = yield (f"SELECT min(store) FROM {schema.table}", ())  # noqa: S608 - our own name
         found = rows[0][0] == store
     if not found:
-        raise StoreError("tx: this connection is to another database than the store's")
+        raise StoreError(f"tx: this connection is to another database than the {schema.migrations.whose}'s")
 
 
-def migrate(tables: Tables) -> Steps[None]:
+def migrate(schema: Schema) -> Steps[None]:
     """Make the tables, or bring them to this version. Two processes that start at once do it once."""
-    name = _name(tables)
-    yield ("SELECT pg_advisory_xact_lock(hashtextextended(?, 0)) IS NULL".replace("?", "%s"), (f"hookkit {name}",))
-    rows = yield (f"SELECT to_regnamespace('{name}') IS NOT NULL, to_regclass('{name}.schema') IS NOT NULL", ())
-    has_schema, has_table = rows[0]
+    # A store and an inbox may share a schema, so they share the lock: both would make it.
+    yield ("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0)) IS NULL", (f"hookkit {schema.name}",))
+    rows = yield (f"SELECT to_regnamespace('{schema.name}') IS NOT NULL", ())
+    has_schema, has_table = rows[0][0], (yield from _found(schema))
     version = 0
     if has_table:
-        rows = yield (tables.sql("SELECT coalesce(max(version), 0) FROM {schema}"), ())
+        rows = yield (
+            f"SELECT coalesce(max(version), 0), coalesce(max(usable_from), 0) FROM {schema.table}",  # noqa: S608 - our own name
+            (),
+        )
         version = rows[0][0]
-    for number in range(version + 1, VERSION + 1):
-        yield (_text(name, number, create=not has_schema), ())
+        schema.migrations.check(f"the schema {schema.name!r}", *rows[0])
+    for number in range(version + 1, schema.migrations.version + 1):
+        yield (_text(schema, number, create=not has_schema), ())
         yield (
-            tables.sql(f"INSERT INTO {{schema}} (version, applied_at, usable_from) VALUES (?, {CLOCK}, ?)"),  # noqa: S608
-            (number, USABLE_FROM[number]),
+            f"INSERT INTO {schema.table} (version, applied_at, usable_from) VALUES (%s, {CLOCK}, %s)",  # noqa: S608 - our own name
+            (number, schema.migrations.usable_from[number]),
         )
 
 
-def _name(tables: Tables) -> str:
-    return tables.dialect.prefix.removesuffix(".")
+def _found(schema: Schema) -> Steps[bool]:
+    rows = yield (f"SELECT to_regclass('{schema.table}') IS NOT NULL", ())
+    return bool(rows[0][0])
 
 
-def _text(name: str, number: int, *, create: bool) -> str:
+def _text(schema: Schema, number: int, *, create: bool) -> str:
     """Return one numbered migration, for this schema.
 
     Args:
-        name: The schema's name.
+        schema: Where.
         number: The migration's.
         create: Make the schema, too. Where it is there, who migrates need not be allowed to make one.
     """
-    text = (resources.files("hookkit.stores") / "schema" / "postgres" / f"{number:04}.sql").read_text("utf-8")
-    text = re.sub(r"--[^\n]*", "", text)
+    text = re.sub(r"--[^\n]*", "", schema.migrations.text("postgres", number))
     if not create:
         text = re.sub(r"CREATE SCHEMA [^;]*;", "", text)
-    return re.sub(r"\bhookkit(?=[.;])", name, text)
+    return re.sub(r"\bhookkit(?=[.;])", schema.name, text)

@@ -12,18 +12,30 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
 from hookkit.errors import StoreError
-from hookkit.stores.hosts import join, join_async, lend, lend_async
+from hookkit.stores import migrations
+from hookkit.stores.hosts import join, join_async, lend, lend_async, lend_begun, lend_begun_async
 from hookkit.stores.hosts._sqlite3 import execute_on, foreign_errors
+from hookkit.stores.migrations import Migrations
 from hookkit.stores.sql import Dialect, Row, Steps
 
-__all__ = ["SQLITE", "STORE", "Connection", "Database", "Schema", "Synchronous", "foreign_errors"]
+__all__ = [
+    "SQLITE",
+    "STORE",
+    "Connection",
+    "Database",
+    "Schema",
+    "Synchronous",
+    "check",
+    "foreign_errors",
+    "migrate",
+    "version_of",
+]
 
 T = TypeVar("T")
 
@@ -45,19 +57,25 @@ class Schema:
     Args:
         owner: The class that opens the file.
         memory: The class for those who have no file.
-        package: The package that holds them, as ``schema/sqlite/0001.sql`` and so on.
-        table: The table that says which have been applied; the first migration makes it.
-        version: The last one's number.
+        migrations: What makes the tables.
     """
 
     owner: str
     memory: str
-    package: str
-    table: str
-    version: int
+    migrations: Migrations
+
+    @property
+    def table(self) -> str:
+        """The table that says which migrations have been applied."""
+        return f"{SQLITE.prefix}{self.migrations.table}"
+
+    @property
+    def version(self) -> int:
+        """The last one's number."""
+        return self.migrations.version
 
 
-STORE: Final = Schema("SQLiteStore", "MemoryStore", "hookkit.stores", "hookkit_schema", 1)
+STORE: Final = Schema("SQLiteStore", "MemoryStore", migrations.STORE)
 
 
 class Database:
@@ -66,13 +84,14 @@ class Database:
     Args:
         path: The file; it is made if it does not exist, its folder is not.
         synchronous: ``FULL``: a commit survives a power loss. ``NORMAL``: it survives a crash of the process only.
-        schema: The tables that are made in it.
+        schema: The tables that are made in it; None: a store's.
 
     Raises:
-        StoreError: It cannot be opened, is no database, or has a newer schema than this version knows.
+        StoreError: It cannot be opened, is no database, or has a newer schema than this version can use.
     """
 
-    def __init__(self, path: str | os.PathLike[str], synchronous: Synchronous, schema: Schema = STORE) -> None:
+    def __init__(self, path: str | os.PathLike[str], synchronous: Synchronous, schema: Schema | None = None) -> None:
+        schema = STORE if schema is None else schema
         if str(path) in ("", ":memory:"):
             raise ValueError(f"{schema.owner} needs a file; in memory use {schema.memory}()")
         if synchronous not in ("FULL", "NORMAL"):
@@ -143,10 +162,22 @@ class Database:
         """Run `steps` on the host's connection, which may be awaited, as :meth:`joined` does."""
         return await join_async(await lend_async(tx, f"Async{self._schema.owner}", "SQLite"), self._joining(), steps)
 
+    def rejoined(self, steps: Steps[T], tx: Any) -> T | None:
+        """Run `steps` on the host's connection, if its transaction goes on; None if not: none is begun."""
+        host = lend_begun(tx, self._schema.owner, "SQLite")
+        return None if host is None else join(host, self._joining(), steps)
+
+    async def rejoined_async(self, steps: Steps[T], tx: Any) -> T | None:
+        """Run `steps` on the host's connection, which may be awaited, as :meth:`rejoined` does."""
+        host = await lend_begun_async(tx, f"Async{self._schema.owner}", "SQLite")
+        return None if host is None else await join_async(host, self._joining(), steps)
+
     def _joining(self) -> Steps[None]:
         rows = yield ("PRAGMA database_list", ())
         if not any(row[1] == "main" and row[2] and self.is_at(row[2]) for row in rows):
-            raise StoreError("tx: this connection is to another database than the store's file")
+            raise StoreError(
+                f"tx: this connection is to another database than the {self._schema.migrations.whose}'s file"
+            )
         # This writes nothing, but is a statement that writes. Before the first of those the connection begins a
         # transaction by itself (a savepoint is none, and would commit when it is released); and SQLite gives the
         # transaction its turn to write. Had it only read by then, another writer could overtake it, and it would fail.
@@ -198,33 +229,55 @@ class Database:
 
     def _migrate(self) -> None:
         """Bring the file to this version's schema; two processes that start at once do it once."""
-        connection, wanted = self._connection(), self._schema.version
-        if self._version(connection) == wanted:
+        connection = self._connection()
+        if version_of(connection, self._schema) >= self._schema.version:
+            check(connection, self._schema, self.path)
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
-            version = self._version(connection)
-            if version > wanted:
-                raise StoreError(f"{self.path} has schema {version}, this hookkit knows {wanted}: upgrade hookkit")
-            for number in range(version + 1, wanted + 1):
-                for statement in _statements(self._schema.package, number):
-                    connection.execute(statement)
-                connection.execute(
-                    f"INSERT INTO {self._schema.table} (version, applied_at) VALUES (?, unixepoch() * 1000000)",  # noqa: S608 - our own name
-                    (number,),
-                )
+            migrate(connection, self._schema, self.path)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
 
-    def _version(self, connection: Connection) -> int:
-        table = self._schema.table
-        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-        if found is None:
-            return 0
-        return int(connection.execute(f"SELECT coalesce(max(version), 0) FROM {table}").fetchone()[0])  # noqa: S608 - our own name
+
+def version_of(connection: Connection, schema: Schema) -> int:
+    """Return the number of the last migration that was applied; 0 for none."""
+    found = execute_on(connection, "SELECT 1 FROM sqlite_master WHERE name = ?", (schema.table,))
+    if not found:
+        return 0
+    return int(execute_on(connection, f"SELECT coalesce(max(version), 0) FROM {schema.table}", ())[0][0])  # noqa: S608 - our own name
+
+
+def check(connection: Connection, schema: Schema, where: object) -> None:
+    """StoreError if this code cannot use the tables, which are there."""
+    rows = execute_on(connection, f"SELECT max(version), max(usable_from) FROM {schema.table}", ())  # noqa: S608 - our own name
+    schema.migrations.check(str(where), *rows[0])
+
+
+def migrate(connection: Connection, schema: Schema, where: object) -> None:
+    """Apply the migrations that are missing, within the caller's transaction.
+
+    Args:
+        connection: In a transaction that may write.
+        schema: The migrations.
+        where: The file, for the message of an error.
+
+    Raises:
+        StoreError: The tables are newer than this version can use.
+    """
+    version = version_of(connection, schema)
+    if version:
+        check(connection, schema, where)
+    for number in range(version + 1, schema.version + 1):
+        for statement in _statements(schema.migrations.text("sqlite", number)):
+            connection.execute(statement)
+        connection.execute(
+            f"INSERT INTO {schema.table} (version, applied_at, usable_from) VALUES (?, unixepoch() * 1000000, ?)",  # noqa: S608 - our own name
+            (number, schema.migrations.usable_from[number]),
+        )
 
 
 def _use_wal(connection: Connection, path: Path) -> None:
@@ -244,9 +297,8 @@ def _use_wal(connection: Connection, path: Path) -> None:
         raise StoreError(f"SQLite: {path} cannot use WAL (it stays in {mode} mode); is it on a network share?")
 
 
-def _statements(package: str, number: int) -> Iterator[str]:
+def _statements(text: str) -> Iterator[str]:
     """Yield the statements of one numbered migration."""
-    text = (resources.files(package) / "schema" / "sqlite" / f"{number:04}.sql").read_text("utf-8")
     statement = ""
     for line in text.splitlines(keepends=True):
         statement += line

@@ -5,7 +5,9 @@ CREATE SCHEMA IF NOT EXISTS hookkit;
 -- Which numbered migrations have been applied.
 CREATE TABLE hookkit.inbox_schema (
     version integer PRIMARY KEY,
-    applied_at bigint NOT NULL
+    applied_at bigint NOT NULL,
+    usable_from integer NOT NULL DEFAULT 1, -- code that knows this version, or a newer one, can use what there is now
+    store text NOT NULL DEFAULT gen_random_uuid() -- names this set of tables: is a connection one to this database?
 );
 
 -- One row for each event that was received: claimed while it is handled, finished afterwards.

@@ -3,7 +3,8 @@
 -- Which numbered migrations have been applied.
 CREATE TABLE hookkit_inbox_schema (
     version INTEGER PRIMARY KEY,
-    applied_at INTEGER NOT NULL
+    applied_at INTEGER NOT NULL,
+    usable_from INTEGER NOT NULL DEFAULT 1 -- code that knows this version, or a newer one, can use what there is now
 );
 
 -- One row for each event that was received: claimed while it is handled, finished afterwards.
