@@ -11,7 +11,8 @@ import pytest
 from postgres_tables import DSN, FAST, connect
 from psycopg.conninfo import conninfo_to_dict
 
-from hookkit import StoreError, Worker
+from hookkit import StoreError, Verified, Worker
+from hookkit.clock import SYSTEM_CLOCK
 from hookkit.stores.postgres import PostgresStore
 from hookkit.stores.postgres import _source as source
 from hookkit.testing.bench import Bench
@@ -33,18 +34,19 @@ def default_schema(monkeypatch):
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def run(number: int, dsn: str) -> dict:
-    """Run an example with the test database in place of the page's."""
+def run(number: int, dsn: str, *, engine: str = "") -> dict:
+    """Run an example with the test database in place of the page's; `engine` is its URL for SQLAlchemy."""
     text = re.sub(r'"postgresql://[^"]*"', repr(dsn), PYTHON[number])
+    text = re.sub(r'"postgresql\+asyncpg://[^"]*"', repr(engine), text)
     names: dict = {}
     exec(compile(text, f"docs/postgres.md, {number}", "exec"), names)
     return names
 
 
 def test_every_example_is_run_by_a_test_below() -> None:
-    """Four of Python, one of SQL."""
-    assert (len(PYTHON), len(SQL)) == (4, 1)
-    assert len(re.findall(r"^```", PAGE, re.MULTILINE)) == 2 * 6
+    """Six of Python, one of SQL."""
+    assert (len(PYTHON), len(SQL)) == (6, 1)
+    assert len(re.findall(r"^```", PAGE, re.MULTILINE)) == 2 * 8
 
 
 def test_the_page_lists_its_sections() -> None:
@@ -66,11 +68,48 @@ def test_set_up_for_asyncio(default_schema) -> None:
     asyncio.run(run(1, default_schema)["main"]())
 
 
+def received(number: int) -> Verified:
+    """Return what a receiver has verified."""
+    body = f'{{"type":"user.created","timestamp":"2026-01-31T09:30:00Z","data":{{"id":"u_{number}"}}}}'.encode()
+    return Verified(f"evt_{number}", SYSTEM_CLOCK.now(), body, f"evt_{number}")
+
+
+def test_an_inbox(default_schema) -> None:
+    """What is handled is in the host's own transaction, and a repeat does nothing."""
+    with closing(psycopg.connect(default_schema, autocommit=True)) as host:
+        host.execute("CREATE TABLE users (id text PRIMARY KEY)")
+        names = run(2, default_schema)
+        with names["inbox"]:
+            assert [names["receive"](received(1)) for _ in range(2)] == [204, 204]
+        assert host.execute("SELECT id FROM users").fetchall() == [("u_1",)]
+
+
+def test_an_inbox_for_asyncio(default_schema) -> None:
+    """The same within SQLAlchemy's session."""
+    pytest.importorskip("greenlet")
+    pytest.importorskip("asyncpg")
+    parts = conninfo_to_dict(default_schema)
+    url = f"postgresql+asyncpg://{parts.get('user', '')}@{parts.get('host', '')}:{parts.get('port', 5432)}/"
+
+    async def main() -> list[int]:
+        names = run(3, default_schema, engine=url + parts["dbname"])
+        async with names["inbox"] as inbox:
+            await inbox.migrate()
+            statuses = [await names["receive"](received(2)) for _ in range(2)]
+        await names["engine"].dispose()
+        return statuses
+
+    with closing(psycopg.connect(default_schema, autocommit=True)) as host:
+        host.execute("CREATE TABLE users (id text PRIMARY KEY)")
+        assert asyncio.run(main()) == [204, 204]
+        assert host.execute("SELECT id FROM users").fetchall() == [("u_2",)]
+
+
 def test_the_hosts_pool(default_schema) -> None:
     """It stays open when the store is closed."""
     with closing(PostgresStore(default_schema)) as store:
         store.migrate()
-    names = run(2, default_schema)
+    names = run(4, default_schema)
     with names["pool"] as pool:
         with names["store"] as store:
             assert list(store.list_webhooks()) == []
@@ -79,7 +118,7 @@ def test_the_hosts_pool(default_schema) -> None:
 
 def test_pgbouncer(default_schema) -> None:
     """The store with another DSN for listening has one; the quiet one listens nowhere."""
-    names = run(3, default_schema)
+    names = run(5, default_schema)
     assert names["store"]._listening.dsn == default_schema
     assert names["quiet"].watch(lambda: None) is None
 

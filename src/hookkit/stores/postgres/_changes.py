@@ -7,7 +7,7 @@ the statements.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,9 +20,19 @@ from hookkit.stores.rows import ATTEMPT_COLUMNS, attempt_row
 from hookkit.stores.sql import Row, Steps, from_us, to_us
 from hookkit.stores.standings import SAVED_COLUMNS, line_row
 from hookkit.stores.tallies import Class, bin_of, bucket_of, class_of
-from hookkit.work import EndpointState
+from hookkit.work import OFFERED, EndpointState
 
-__all__ = ["ATTEMPTS", "DELIVERY_COLUMNS", "Changes", "Delivery", "Tally", "columns", "stored_attempt"]
+__all__ = [
+    "ATTEMPTS",
+    "DELIVERY_COLUMNS",
+    "HEADS",
+    "STANDINGS",
+    "Changes",
+    "Delivery",
+    "Tally",
+    "columns",
+    "stored_attempt",
+]
 
 DELIVERY_COLUMNS: Final = (
     "seq, id, claim_id, endpoint_id, profile, state, lane, due_at, counted, attempted, schedule_start, claimed_at, "
@@ -82,9 +92,13 @@ class Tally:
         """Add an attempt to the histogram."""
         self.changes[endpoint_id, bucket_of(to_us(attempt.started_at)), f"d{bin_of(attempt.duration)}"] += 1
 
+    def rows(self) -> list[Row]:
+        """Return the changes in the order of their keys, so that two processes cannot deadlock."""
+        return [(*key, change) for key, change in sorted(self.changes.items()) if change]
+
     def write(self, tables: Tables) -> Steps[None]:
-        """Write the changes, in the order of their keys, so that two processes cannot deadlock."""
-        rows = [(*key, change) for key, change in sorted(self.changes.items()) if change]
+        """Write the changes."""
+        rows = self.rows()
         if rows:
             yield (tables.sql(_COUNT), columns(rows, 4))
 
@@ -142,10 +156,13 @@ class Changes:
         one.attempted, one.active_at = 1, started
 
     def lose(self, one: Delivery, now: datetime) -> None:
-        """Turn a lease that has run out into a lost attempt, due at once."""
+        """Turn a lease that has run out into a lost attempt, due at once; take an offer back that nobody took."""
+        self.unlease(one)
+        if one.claim_id is not None and one.claim_id.startswith(OFFERED):
+            self.push(one, lane=one.lane, due_at=to_us(now), uncount=True)
+            return
         started = from_us(one.claimed_at or 0)
         attempt = Attempt(one.counted, started, max(now - started, timedelta(0)), reason="lost")
-        self.unlease(one)
         after = self.push(one, lane="recover" if one.lane == "recover" else "retry", due_at=to_us(now))
         self.append(one, attempt, after)
 
@@ -162,30 +179,24 @@ class Changes:
         """Write everything. The caller's transaction holds it."""
         if self.deliveries:
             rows = [_delivery_row(one) for _, one in sorted(self.deliveries.items())]
-            yield (tables.sql(_DELIVERIES), columns(rows, 10))
-        if self.attempts:
-            yield (tables.sql(ATTEMPTS), columns(sorted(self.attempts), 9))
+            attempts = columns(sorted(self.attempts), 9)
+            yield (tables.sql(_OUTCOMES), (*columns(rows, 10), *attempts, *columns(self.tally.rows(), 4)))
+        else:
+            yield from self.tally.write(tables)
         if self.disabled:
             yield (tables.sql(_DISABLE), columns(sorted(self.disabled.items()), 2))
         if self.holding:
             yield (tables.sql(_HOLD), (sorted(self.holding),))
-        yield from self.tally.write(tables)
-        yield from self.write_lines(tables, self.lines.values(), now)
+        if self.lines:
+            yield (tables.sql(_LINES), self.standings(now))
         self.deliveries, self.attempts, self.disabled, self.tally = {}, [], {}, Tally()
         self.heads, self.holding = set(), set()
 
-    def write_lines(self, tables: Tables, lines: Iterable[tuple[Line, Endpoint]], now: datetime) -> Steps[None]:
-        """Write standings, and move the heads of their queues accordingly."""
-        rows = [(endpoint.id, *line_row(line, endpoint, now)) for line, endpoint in lines]
-        if not rows:
-            return
-        yield (tables.sql(_LINES), columns(rows, _SAVED + 1))
-        served = [
-            (endpoint.id, int(line.in_flight > 0), int(line.state.consecutive_failures > 0), *row[-2:])
-            for row, (line, endpoint) in zip(rows, lines, strict=True)
-        ]
+    def standings(self, now: datetime, leased: Sequence[int] = ()) -> Row:
+        """Return the parameters of :data:`STANDINGS` and :data:`HEADS`; `leased` by the statement they are part of."""
+        rows = [(endpoint.id, *line_row(line, endpoint, now)) for line, endpoint in self.lines.values()]
         new = columns([head for head in sorted(self.heads) if head[0] in self.lines], 3)
-        yield (tables.sql(_HEADS), (*columns(served, 5), *new))
+        return (*columns(rows, _SAVED + 1), *new, list(leased))
 
 
 def _delivery_row(one: Delivery) -> Row:
@@ -225,6 +236,9 @@ SELECT * FROM unnest(CAST(? AS text[]), CAST(? AS bigint[]), CAST(? AS text[]), 
 ON CONFLICT (endpoint_id, bucket, kind) DO UPDATE SET n = c.n + excluded.n
 """
 
+# The rows of the deliveries are locked by whoever changes them, so it does not matter which part comes first.
+_OUTCOMES: Final = f"WITH changed AS ({_DELIVERIES}), tried AS ({ATTEMPTS}) {_COUNT}"
+
 _DISABLE: Final = """
 UPDATE {webhooks} w SET enabled = 0, disabled_reason = v.reason
 FROM unnest(CAST(? AS text[]), CAST(? AS text[])) AS v(id, reason) WHERE w.id = v.id
@@ -242,28 +256,34 @@ _TYPES: Final = (
 ).split()
 """The types of what :func:`~hookkit.stores.standings.line_row` returns."""
 
-_LINES: Final = f"""
-UPDATE {{endpoints}} e SET {", ".join(f"{name.strip()} = v.{name.strip()}" for name in SAVED_COLUMNS.split(","))}
-FROM unnest(CAST(? AS text[]), {", ".join(f"CAST(? AS {kind}[])" for kind in _TYPES)})
+STANDINGS: Final = f"""
+v AS MATERIALIZED (
+    SELECT * FROM unnest(CAST(? AS text[]), {", ".join(f"CAST(? AS {kind}[])" for kind in _TYPES)})
     AS v(endpoint_id, {SAVED_COLUMNS})
-WHERE e.endpoint_id = v.endpoint_id
-"""  # noqa: S608 - columns
-
-_HEADS: Final = """
-WITH served AS (
-    SELECT * FROM unnest(CAST(? AS text[]), CAST(? AS smallint[]), CAST(? AS smallint[]), CAST(? AS smallint[]),
-        CAST(? AS bigint[])) AS s(endpoint_id, busy, failing, blocked, not_before)
+), line AS (
+    UPDATE {{endpoints}} e SET {", ".join(f"{name.strip()} = v.{name.strip()}" for name in SAVED_COLUMNS.split(","))}
+    FROM v WHERE e.endpoint_id = v.endpoint_id
+), served AS (
+    SELECT v.endpoint_id, CASE WHEN v.in_flight > 0 THEN 1 ELSE 0 END AS busy,
+        CASE WHEN v.consecutive_failures > 0 THEN 1 ELSE 0 END AS failing, v.blocked, v.not_before FROM v
 ), head AS (
-    SELECT h.endpoint_id, h.lane, h.profile FROM {heads} h JOIN served s ON s.endpoint_id = h.endpoint_id
+    SELECT h.endpoint_id, h.lane, h.profile FROM {{heads}} h JOIN served s ON s.endpoint_id = h.endpoint_id
     UNION SELECT * FROM unnest(CAST(? AS text[]), CAST(? AS text[]), CAST(? AS text[])) AS n(endpoint_id, lane, profile)
 )
+"""  # noqa: S608 - columns
+"""Common table expressions that write standings."""
+
+HEADS: Final = """
 INSERT INTO {heads} AS old (endpoint_id, lane, profile, busy, failing, ready_at)
 SELECT h.endpoint_id, h.lane, h.profile, s.busy, s.failing, CASE WHEN s.blocked = 0 THEN (
     SELECT greatest(d.due_at, s.not_before) FROM {deliveries} d WHERE d.endpoint_id = h.endpoint_id
     AND d.lane = h.lane AND d.profile = h.profile AND d.state = 'pending' AND d.lane <> ''
-    ORDER BY d.due_at LIMIT 1) END
+    AND d.seq <> ALL(CAST(? AS bigint[])) ORDER BY d.due_at LIMIT 1) END
 FROM head h JOIN served s ON s.endpoint_id = h.endpoint_id
 ON CONFLICT (endpoint_id, lane, profile) DO UPDATE
 SET busy = excluded.busy, failing = excluded.failing, ready_at = excluded.ready_at
 WHERE (old.busy, old.failing, old.ready_at) IS DISTINCT FROM (excluded.busy, excluded.failing, excluded.ready_at)
 """
+"""Moves the heads of queues to where the standings have them. It sees deliveries as they were before the statement."""
+
+_LINES: Final = f"WITH {STANDINGS} {HEADS}"

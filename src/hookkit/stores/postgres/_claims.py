@@ -8,22 +8,20 @@ from itertools import product
 from typing import Final
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import Limits, Line, allocate
+from hookkit.fairness import Limits, allocate
 from hookkit.ids import new_id
 from hookkit.model import Attempt, Endpoint
-from hookkit.stores.postgres._changes import Changes, columns
+from hookkit.stores.postgres._changes import HEADS, STANDINGS, Changes, columns
 from hookkit.stores.postgres._lines import load
 from hookkit.stores.postgres._log import attempts_of
-from hookkit.stores.postgres._opening import ARRIVALS, catch_up, opened
+from hookkit.stores.postgres._opening import ARRIVALS, Standings, catch_up, opened
 from hookkit.stores.postgres._tables import CLOCK, Tables
 from hookkit.stores.sql import Row, Steps, from_us, to_us
-from hookkit.work import Claim, Lane
+from hookkit.work import CLAIMED, OFFERED, Claim, Lane, taken_id
 
-__all__ = ["claim", "claim_one", "extend", "give_back", "look", "next_due"]
+__all__ = ["claim", "claim_one", "extend", "give_back", "look", "next_due", "outstanding", "take"]
 
 _LOOKS: Final = 10
-
-Standings = dict[str, tuple[Line, Endpoint]]
 
 
 def look(tables: Tables, now: datetime, lane: Lane, profiles: Collection[str]) -> Steps[tuple[datetime, bool, bool]]:
@@ -46,6 +44,7 @@ def claim(
     owner: str,
     profiles: Collection[str],
     behind: bool,
+    kind: str = CLAIMED,
 ) -> Steps[list[Claim]]:
     """Lease due deliveries of one lane. It waits for no lock.
 
@@ -58,10 +57,10 @@ def claim(
         owner: Who claims.
         profiles: The profiles' names.
         behind: Something has come in or run out.
+        kind: Whether these are leases, or offers.
     """
-    if behind:
-        yield from catch_up(tables, now)
-    ready, lines = yield from _servable(tables, lane, profiles, now, limits)
+    known: Standings = (yield from catch_up(tables, now)) if behind else {}
+    ready, lines = yield from _servable(tables, lane, profiles, now, limits, known)
     rooms = [(name, min(lines[name][0].room(lines[name][1], now), limits.limit)) for name in ready if name in lines]
     rooms = [(name, room) for name, room in rooms if room > 0]
     due: dict[str, list[int]] = {name: [] for name, _ in rooms}
@@ -76,12 +75,11 @@ def claim(
         limit_failing=limits.limit_failing,
     )
     wanted = {name: due[name][:count] for name, count in slots.items()}
-    return (yield from _lease(tables, wanted, lines, now, lease, owner))
+    return (yield from _lease(tables, wanted, lines, now, lease, owner, kind))
 
 
 def claim_one(tables: Tables, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Steps[Claim]:
     """Lease one delivery."""
-    now = yield from tables.now(now)
     rows = yield (
         tables.sql("SELECT endpoint_id FROM {deliveries} WHERE id = ? AND lane <> ''"),
         (delivery_id,),
@@ -89,7 +87,7 @@ def claim_one(tables: Tables, delivery_id: str, *, now: datetime, lease: timedel
     if not rows:
         raise NotFound(f"no delivery {delivery_id!r}")
     endpoint_id = rows[0][0]
-    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    now, changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
     yield from changes.write(tables, now)
     rows = yield (tables.sql("SELECT seq, state FROM {deliveries} WHERE id = ?"), (delivery_id,))
     if not rows:
@@ -106,6 +104,37 @@ def claim_one(tables: Tables, delivery_id: str, *, now: datetime, lease: timedel
     return claims[0]
 
 
+def take(tables: Tables, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Steps[Claim | None]:
+    """Make an offer a lease. It locks no endpoint, whose standing does not change by this."""
+    if not offer_id.startswith(OFFERED):
+        return None
+    rows = yield (tables.sql("SELECT endpoint_id FROM {deliveries} WHERE claim_id = ?"), (offer_id,))
+    if not rows:
+        return None
+    endpoint_id = rows[0][0]
+    lines = yield from load(tables, [endpoint_id])
+    line, endpoint = lines.get(endpoint_id, (None, None))
+    if line is None or endpoint is None or line.held or line.unreadable:
+        yield from give_back(tables, [offer_id], now=now)
+        return None
+    claim_id = taken_id(offer_id)
+    rows = yield (
+        tables.sql(_TAKE),
+        (to_us(now), tables.own_clock, to_us(now + lease) - to_us(now), claim_id, owner, offer_id),
+    )
+    if not rows:
+        return None
+    before = yield from attempts_of(tables, [row[0] for row in rows if row[10]])
+    failing = line.state.consecutive_failures > 0
+    return _claim(rows[0], claim_id, endpoint, True, failing, before.get(rows[0][0], ()))
+
+
+def outstanding(tables: Tables, claim_ids: Collection[str], *, now: datetime) -> Steps[set[str]]:
+    """Return which are still held."""
+    rows = yield (tables.sql(_OUTSTANDING), (sorted(claim_ids), tables.own_clock, to_us(now)))
+    return {row[0] for row in rows}
+
+
 def extend(tables: Tables, claim_ids: Collection[str], *, now: datetime, lease: timedelta) -> Steps[set[str]]:
     """Prolong leases. One statement; a lease that has run out by then is not held any more."""
     rows = yield (
@@ -117,8 +146,7 @@ def extend(tables: Tables, claim_ids: Collection[str], *, now: datetime, lease: 
 
 def give_back(tables: Tables, claim_ids: Collection[str], *, now: datetime) -> Steps[set[str]]:
     """End leases, the attempt uncounted."""
-    now = yield from tables.now(now)
-    changes, held = yield from opened(tables, now, claims=claim_ids)
+    now, changes, held = yield from opened(tables, now, claims=claim_ids)
     given = {one.claim_id for one in held if one.claim_id is not None}
     for one in held:
         changes.unlease(one)
@@ -137,12 +165,13 @@ def next_due(tables: Tables, *, now: datetime) -> Steps[datetime | None]:
 
 
 def _servable(
-    tables: Tables, lane: Lane, profiles: Collection[str], now: datetime, limits: Limits
+    tables: Tables, lane: Lane, profiles: Collection[str], now: datetime, limits: Limits, known: Standings
 ) -> Steps[tuple[list[str], Standings]]:
     """Return the endpoints that could be served, the longest due first, locked; and their standings.
 
     Those whose secrets cannot be read are put off, and others looked for in their place: they use up no limit. One
-    claim puts off a bounded number, so that it stays short even if nothing can be read at all.
+    claim puts off a bounded number, so that it stays short even if nothing can be read at all. What is `known` is
+    locked already, and not loaded again.
     """
     ready: list[str] = []
     lines: Standings = {}
@@ -161,7 +190,8 @@ def _servable(
     for _ in range(_LOOKS if ranges else 0):
         rows = yield (tables.sql(_READY), (*columns(ranges, 4), lane, to_us(now)))
         ready = list(dict.fromkeys(row[1] for row in sorted((row[0], row[1]) for row in rows)))
-        lines = yield from load(tables, ready)
+        known |= yield from load(tables, [name for name in ready if name not in known])
+        lines = {name: known[name] for name in ready if name in known}
         unreadable = {name: pair for name, pair in lines.items() if pair[0].unreadable}
         if not unreadable:
             break
@@ -171,23 +201,36 @@ def _servable(
 
 
 def _lease(
-    tables: Tables, wanted: dict[str, list[int]], lines: Standings, now: datetime, lease: timedelta, owner: str
+    tables: Tables,
+    wanted: dict[str, list[int]],
+    lines: Standings,
+    now: datetime,
+    lease: timedelta,
+    owner: str,
+    kind: str = CLAIMED,
 ) -> Steps[list[Claim]]:
     leases: dict[int, tuple[str, Endpoint, bool, bool]] = {}
     for endpoint_id, seqs in wanted.items():
         line, endpoint = lines[endpoint_id]
         for seq in seqs:
             busy, failing = line.in_flight > 0, line.state.consecutive_failures > 0
-            leases[seq] = (new_id("clm_"), endpoint, busy, failing)
+            leases[seq] = (new_id(kind), endpoint, busy, failing)
             line.take(endpoint, now)
     if not leases:
         return []
+    changes = Changes({name: lines[name] for name in wanted})
     rows = yield (
         tables.sql(_LEASE),
-        (list(leases), [claim_id for claim_id, *_ in leases.values()], to_us(now), to_us(now + lease), owner),
+        (
+            list(leases),
+            [claim_id for claim_id, *_ in leases.values()],
+            to_us(now),
+            to_us(now + lease),
+            owner,
+            *changes.standings(now, list(leases)),
+        ),
     )
     before = yield from attempts_of(tables, [row[0] for row in rows if row[10]])
-    yield from Changes({name: lines[name] for name in wanted}).write(tables, now)
     return [_claim(row, *leases[row[0]], before.get(row[0], ())) for row in rows]
 
 
@@ -210,10 +253,13 @@ def _claim(row: Row, claim_id: str, endpoint: Endpoint, busy: bool, failing: boo
     )
 
 
-# min() and LIMIT, not EXISTS: for that the planner would read a table from end to end, expecting to find one soon.
+# ORDER BY and LIMIT, not EXISTS: for that the planner would read a table from end to end, expecting to find one soon.
+# Nor min(), which takes longer to plan.
 _LOOK: Final = f"""
-SELECT t.at, coalesce((SELECT min(lease_until) FROM {{deliveries}} WHERE state = 'leased') <= t.at, FALSE)
-    OR (SELECT min(seq) FROM {{deliveries}} WHERE arrived = 0 AND state = 'pending' AND lane <> '') IS NOT NULL,
+SELECT t.at,
+    coalesce((SELECT lease_until FROM {{deliveries}} WHERE state = 'leased' ORDER BY lease_until LIMIT 1) <= t.at,
+        FALSE) OR (SELECT seq FROM {{deliveries}} WHERE arrived = 0 AND state = 'pending' AND lane <> ''
+        ORDER BY seq LIMIT 1) IS NOT NULL,
     EXISTS (SELECT 1 FROM unnest(p.profiles) AS o(profile)
         CROSS JOIN (VALUES (0, 0), (0, 1), (1, 0), (1, 1)) AS k(busy, failing) CROSS JOIN LATERAL (
         SELECT 1 FROM {{heads}} h WHERE h.lane = p.lane AND h.profile = o.profile AND h.busy = k.busy
@@ -249,17 +295,35 @@ CROSS JOIN LATERAL (
 ) d ORDER BY e.n, d.due_at, d.seq
 """
 
-_LEASE: Final = """
+_LEASE: Final = f"""
 WITH leased AS (
-    UPDATE {deliveries} d SET state = 'leased', due_at = NULL, arrived = 1, counted = d.counted + 1,
+    UPDATE {{deliveries}} d SET state = 'leased', due_at = NULL, arrived = 1, counted = d.counted + 1,
         claim_id = v.claim_id, claimed_at = t.at, lease_until = t.until, owner = t.owner
     FROM unnest(CAST(? AS bigint[]), CAST(? AS text[])) AS v(seq, claim_id) CROSS JOIN (
         SELECT CAST(? AS bigint) AS at, CAST(? AS bigint) AS until, CAST(? AS text) AS owner) t
     WHERE d.seq = v.seq RETURNING d.*
+), {STANDINGS}, moved AS ({HEADS})
+SELECT l.seq, l.id, l.event_id, l.event_type, b.body, l.profile, l.counted, l.tenant, l.created_at, l.schedule_start,
+    l.attempted FROM leased l LEFT JOIN {{bodies}} b ON b.seq = l.body
+"""  # noqa: S608 - columns
+
+_TAKE: Final = f"""
+WITH t AS MATERIALIZED (
+    SELECT CASE WHEN c.own THEN {CLOCK} ELSE c.at END AS at, c.lease, c.claim_id, c.owner
+    FROM (SELECT CAST(? AS bigint) AS at, CAST(? AS boolean) AS own, CAST(? AS bigint) AS lease,
+        CAST(? AS text) AS claim_id, CAST(? AS text) AS owner) c
+), taken AS (
+    UPDATE {{deliveries}} d SET claim_id = t.claim_id, claimed_at = t.at, lease_until = t.at + t.lease, owner = t.owner
+    FROM t WHERE d.claim_id = ? AND d.lease_until > t.at RETURNING d.*
 )
 SELECT l.seq, l.id, l.event_id, l.event_type, b.body, l.profile, l.counted, l.tenant, l.created_at, l.schedule_start,
-    l.attempted FROM leased l LEFT JOIN {bodies} b ON b.seq = l.body
-"""
+    l.attempted FROM taken l LEFT JOIN {{bodies}} b ON b.seq = l.body
+"""  # noqa: S608 - the clock
+
+_OUTSTANDING: Final = f"""
+SELECT claim_id FROM {{deliveries}} WHERE claim_id IS NOT NULL AND claim_id = ANY(CAST(? AS text[]))
+AND lease_until > CASE WHEN CAST(? AS boolean) THEN {CLOCK} ELSE CAST(? AS bigint) END
+"""  # noqa: S608 - the clock
 
 # The rows are locked in the order that everybody keeps.
 _EXTEND: Final = f"""

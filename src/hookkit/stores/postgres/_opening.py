@@ -6,12 +6,17 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
+from hookkit.fairness import Line
+from hookkit.model import Endpoint
 from hookkit.stores.postgres._changes import DELIVERY_COLUMNS, Changes, Delivery
 from hookkit.stores.postgres._lines import load
-from hookkit.stores.postgres._tables import Tables
-from hookkit.stores.sql import Steps, to_us
+from hookkit.stores.postgres._tables import CLOCK, Tables
+from hookkit.stores.sql import Steps, from_us, to_us
 
-__all__ = ["ARRIVALS", "catch_up", "opened"]
+__all__ = ["ARRIVALS", "Standings", "catch_up", "opened"]
+
+Standings = dict[str, tuple[Line, Endpoint]]
+"""The standing and the webhook of each endpoint."""
 
 ARRIVALS: Final = 1000
 """How many new deliveries one claim takes note of."""
@@ -19,17 +24,19 @@ ARRIVALS: Final = 1000
 
 def opened(
     tables: Tables, now: datetime, *, endpoints: Collection[str] = (), claims: Collection[str] = ()
-) -> Steps[tuple[Changes, list[Delivery]]]:
+) -> Steps[tuple[datetime, Changes, list[Delivery]]]:
     """Lock endpoints, and those of these claims, and of leases that have run out, which become lost attempts.
 
     Returns:
-        What has changed by that, with the standings of all of them; and the deliveries whose claims are still held.
+        The time that counts; what has changed by that, with the standings of all of them; and the deliveries whose
+        claims are still held.
     """
-    at = to_us(now)
-    rows = yield (tables.sql(_LOCK), (sorted(endpoints), sorted(claims), at))
-    locked = {row[0] for row in rows}
+    rows = yield (tables.sql(_LOCK), (tables.own_clock, to_us(now), sorted(endpoints), sorted(claims)))
+    at = rows[0][0]
+    now = from_us(at)
+    locked = {row[1] for row in rows if row[1] is not None}
     changes = Changes((yield from load(tables, locked)))
-    rows = yield (tables.sql(_LEASED), (sorted(claims), at))
+    rows = yield (tables.sql(_LEASED), (sorted(claims), at, sorted(locked)))
     wanted, held = set(claims), list[Delivery]()
     for row in rows:
         one = Delivery(*row)
@@ -39,11 +46,13 @@ def opened(
             changes.lose(one, now)
         elif one.claim_id in wanted:
             held.append(one)
-    return changes, held
+    return now, changes, held
 
 
-def catch_up(tables: Tables, now: datetime) -> Steps[None]:
+def catch_up(tables: Tables, now: datetime) -> Steps[Standings]:
     """Find leases that have run out, and deliveries that have come in, and move the heads accordingly.
+
+    Return the standings of the endpoints that are locked by this.
 
     It waits for no lock: what another process is busy with is left to that, or to the next claim.
     """
@@ -53,38 +62,52 @@ def catch_up(tables: Tables, now: datetime) -> Steps[None]:
     changes = Changes((yield from load(tables, locked)))
     # These are put off by this, so that no claim meets them soon.
     tables.unreadable.met({name: line.unreadable for name, (line, _) in changes.lines.items() if line.unreadable}, now)
-    rows = yield (tables.sql(_LOST), (at, locked))
-    for row in rows:
-        changes.lose(Delivery(*row), now)
+    if not rows or any(row[1] for row in rows):
+        lost = yield (tables.sql(_LOST), (at, locked))
+        for row in lost:
+            changes.lose(Delivery(*row), now)
     rows = yield (
         tables.sql(_ARRIVE),
         (locked, [name for name, (line, _) in sorted(changes.lines.items()) if line.held], ARRIVALS, at),
     )
     changes.heads |= {(row[0], row[1], row[2]) for row in rows if row[3] == "pending"}
     yield from changes.write(tables, now)
+    return changes.lines
 
 
-_LOCK: Final = """
-SELECT e.endpoint_id FROM {endpoints} e WHERE e.endpoint_id IN (
-    SELECT unnest(CAST(? AS text[])) COLLATE "C"
-    UNION SELECT d.endpoint_id FROM {deliveries} d WHERE d.claim_id IS NOT NULL AND d.claim_id = ANY(CAST(? AS text[]))
-    UNION SELECT d.endpoint_id FROM {deliveries} d WHERE d.state = 'leased' AND d.lease_until <= ?)
-ORDER BY e.endpoint_id FOR UPDATE
-"""
+_LOCK: Final = f"""
+WITH t AS MATERIALIZED (
+    SELECT CASE WHEN CAST(? AS boolean) THEN {CLOCK} ELSE CAST(? AS bigint) END AS at
+), locked AS MATERIALIZED (
+    SELECT e.endpoint_id FROM {{endpoints}} e WHERE e.endpoint_id IN (
+        SELECT unnest(CAST(? AS text[])) COLLATE "C"
+        UNION SELECT d.endpoint_id FROM {{deliveries}} d
+        WHERE d.claim_id IS NOT NULL AND d.claim_id = ANY(CAST(? AS text[]))
+        UNION SELECT d.endpoint_id FROM {{deliveries}} d
+        WHERE d.state = 'leased' AND d.lease_until <= (SELECT at FROM t))
+    ORDER BY e.endpoint_id FOR UPDATE
+)
+SELECT t.at, l.endpoint_id FROM t LEFT JOIN locked l ON TRUE
+"""  # noqa: S608 - the clock
 
+# A lease may have run out before it was committed, and so after the endpoints were locked: that one is left to others.
 _LEASED: Final = f"""
 SELECT {DELIVERY_COLUMNS} FROM {{deliveries}} WHERE seq IN (
     SELECT d.seq FROM {{deliveries}} d WHERE d.claim_id IS NOT NULL AND d.claim_id = ANY(CAST(? AS text[]))
-    UNION SELECT d.seq FROM {{deliveries}} d WHERE d.state = 'leased' AND d.lease_until <= ?)
+    UNION SELECT d.seq FROM {{deliveries}} d WHERE d.state = 'leased' AND d.lease_until <= ?
+    AND (d.endpoint_id = ANY(CAST(? AS text[]))
+        OR NOT EXISTS (SELECT 1 FROM {{endpoints}} e WHERE e.endpoint_id = d.endpoint_id)))
 ORDER BY seq FOR UPDATE
 """  # noqa: S608 - columns
 
+# It says, too, whether any lease at all has run out.
 _BEHIND: Final = """
-SELECT e.endpoint_id FROM {endpoints} e WHERE e.endpoint_id IN (
-    SELECT d.endpoint_id FROM {deliveries} d WHERE d.state = 'leased' AND d.lease_until <= ?
+SELECT e.endpoint_id, coalesce((SELECT min(d.lease_until) FROM {deliveries} d WHERE d.state = 'leased') <= t.at, FALSE)
+FROM {endpoints} e CROSS JOIN (SELECT CAST(? AS bigint) AS at) t WHERE e.endpoint_id IN (
+    SELECT d.endpoint_id FROM {deliveries} d WHERE d.state = 'leased' AND d.lease_until <= t.at
     UNION SELECT a.endpoint_id FROM (SELECT d.endpoint_id FROM {deliveries} d
         WHERE d.arrived = 0 AND d.state = 'pending' AND d.lane <> '' ORDER BY d.seq LIMIT ?) a)
-ORDER BY e.endpoint_id FOR UPDATE SKIP LOCKED
+ORDER BY e.endpoint_id FOR UPDATE OF e SKIP LOCKED
 """
 
 # Deliveries whose webhook is gone have no endpoint to lock: whoever gets the row has it.

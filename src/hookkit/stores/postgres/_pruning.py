@@ -57,6 +57,13 @@ def _prune_payloads(tables: Tables, before: int, limit: int) -> Steps[int]:
             tables.sql("UPDATE {deliveries} SET body = NULL WHERE seq = ANY(CAST(? AS bigint[]))"),
             ([row[0] for row in rows],),
         )
+        yield (  # an answer may hold what it answered
+            tables.sql(
+                "UPDATE {attempts} SET response_body = NULL WHERE delivery = ANY(CAST(? AS bigint[])) "
+                "AND response_body IS NOT NULL"
+            ),
+            ([row[0] for row in rows],),
+        )
     yield from _drop_bodies(tables, {row[1] for row in rows})
     return len(rows)
 

@@ -23,9 +23,8 @@ __all__ = ["ended", "expire_held", "fail_pending", "hold", "recover", "redeliver
 def settle(tables: Tables, done: Sequence[Settlement], *, now: datetime, step: HealthStep) -> Steps[list[Settled]]:
     """Store outcomes."""
     results = [Settled(applied=False)] * len(done)
-    here = yield from tables.now(now)
     places = {settlement.claim_id: index for index, settlement in enumerate(done)}
-    changes, held = yield from opened(tables, here, claims=places)
+    here, changes, held = yield from opened(tables, now, claims=places)
     order = sorted((one.endpoint_id, places[one.claim_id or ""], one) for one in held)
     for _, index, one in order:
         notices = _settle(changes, one, done[index], here, here - now, step)
@@ -62,16 +61,14 @@ def _settle(
 
 def hold(tables: Tables, endpoint_id: str, *, now: datetime) -> Steps[None]:
     """Hold an endpoint's deliveries."""
-    now = yield from tables.now(now)
-    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    now, changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
     lines.hold(changes, endpoint_id)
     yield from changes.write(tables, now)
 
 
 def release(tables: Tables, endpoint_id: str, *, now: datetime, drop: bool = False) -> Steps[None]:
     """Let an endpoint's held deliveries go, or drop them."""
-    now = yield from tables.now(now)
-    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    now, changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
     # What has just been lost is written first: it is among what is released.
     yield from changes.write(tables, now)
     yield from lines.release(tables, changes, endpoint_id, now, drop=drop)
@@ -80,8 +77,7 @@ def release(tables: Tables, endpoint_id: str, *, now: datetime, drop: bool = Fal
 
 def fail_pending(tables: Tables, endpoint_id: str, *, reason: str, now: datetime) -> Steps[None]:
     """Fail an endpoint's unfinished deliveries."""
-    now = yield from tables.now(now)
-    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    now, changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
     yield from changes.write(tables, now)
     yield from lines.fail_pending(tables, changes, endpoint_id, reason, now)
     yield from changes.write(tables, now)
@@ -89,7 +85,6 @@ def fail_pending(tables: Tables, endpoint_id: str, *, reason: str, now: datetime
 
 def redeliver(tables: Tables, delivery_id: str, *, now: datetime) -> Steps[str]:
     """Make a new delivery of the same bytes."""
-    now = yield from tables.now(now)
     rows = yield (
         tables.sql("SELECT endpoint_id, profile FROM {deliveries} WHERE id = ? AND lane <> ''"),
         (delivery_id,),
@@ -97,7 +92,7 @@ def redeliver(tables: Tables, delivery_id: str, *, now: datetime) -> Steps[str]:
     if not rows:
         raise NotFound(f"no delivery {delivery_id!r}")
     endpoint_id, profile = rows[0]
-    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    now, changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
     if endpoint_id not in changes.lines:
         raise NotFound(f"the webhook of delivery {delivery_id} is gone")
     new, at = new_delivery_id(), to_us(now)
@@ -135,8 +130,7 @@ def recover(
     if dry_run:
         rows = yield (tables.sql(_COUNT), wanted)
         return int(rows[0][0])
-    now = yield from tables.now(now)
-    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    now, changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
     yield from changes.write(tables, now)
     if endpoint_id not in changes.lines:
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -27,12 +28,11 @@ POOL: Final[dict[str, Any]] = {"min_size": 1, "max_size": 10, "timeout": 10.0, "
 
 def check_dsn(dsn: str) -> str:
     """Return the DSN; ValueError, which does not quote it, if it cannot be read."""
-    try:
+    with suppress(psycopg.Error):
         conninfo_to_dict(dsn)
-    except psycopg.Error:
-        # The driver's message quotes what it could not read, and that may be a password.
-        raise ValueError("dsn: this is no PostgreSQL connection string (postgresql://… or key=value pairs)") from None
-    return dsn
+        return dsn
+    # Not even the context of this error is the driver's: that quotes what it could not read, which may be a password.
+    raise ValueError("dsn: this is no PostgreSQL connection string (postgresql://… or key=value pairs)")
 
 
 def place_of(source: Source, schema: str) -> Hashable:

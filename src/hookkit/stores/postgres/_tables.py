@@ -13,7 +13,7 @@ from hookkit.stores.rows import Coder, Sealer
 from hookkit.stores.sql import Dialect, Steps, from_us
 from hookkit.stores.unreadable import Unreadable
 
-__all__ = ["CLOCK", "Tables", "tables_of"]
+__all__ = ["CLOCK", "Tables", "dialect_of", "tables_of"]
 
 CLOCK: Final = "(floor(extract(epoch FROM clock_timestamp()) * 1000000))::bigint"
 """The database's clock in microseconds. Not ``now()``, which stands still within a transaction."""
@@ -55,6 +55,13 @@ class Tables:
         return from_us(rows[0][0])
 
 
+def dialect_of(schema: str) -> Dialect:
+    """Return how the tables in a schema are spoken to; ValueError for a name that would need quoting."""
+    if not _NAME.fullmatch(schema):
+        raise ValueError(f"schema: {schema!r} must be 1 to 48 of a-z, 0-9 and _, and not begin with a digit")
+    return Dialect("postgres", f"{schema}.", "%s", heads_at_enqueue=False)
+
+
 def tables_of(schema: str, vault: Sealer | None, *, own_clock: bool, notify: bool) -> Tables:
     """Return the tables in a schema; ValueError for a name that would need quoting.
 
@@ -64,13 +71,11 @@ def tables_of(schema: str, vault: Sealer | None, *, own_clock: bool, notify: boo
         own_clock: The database's clock is the time.
         notify: An enqueue notifies.
     """
-    if not _NAME.fullmatch(schema):
-        raise ValueError(f"schema: {schema!r} must be 1 to 48 of a-z, 0-9 and _, and not begin with a digit")
+    dialect = dialect_of(schema)
     if vault is None and schema not in _told:
         _told.add(schema)
         _log.info(
             "schema %s: signing keys and custom headers are stored unsealed; give the store a vault= to seal them",
             schema,
         )
-    dialect = Dialect("postgres", f"{schema}.", "%s", heads_at_enqueue=False)
     return Tables(dialect, Coder(vault), Unreadable(_log), f"{schema}_due" if notify else "", own_clock)

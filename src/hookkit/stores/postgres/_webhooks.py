@@ -57,8 +57,7 @@ def update_webhook(
     One whose secrets do not open is given to `change` without them, and may be disabled and enabled; StoreError for any
     other change, as it would be sealed anew.
     """
-    now = yield from tables.now(now)
-    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    now, changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
     before, unreadable = tables.coder.peek((yield from _row(tables, endpoint_id)))
     if unreadable:
         after = switched(before, change, unreadable)
@@ -83,8 +82,7 @@ def update_webhook(
 
 def remove_webhook(tables: Tables, endpoint_id: str, *, now: datetime) -> Steps[None]:
     """Delete a webhook and fail what it still had to get."""
-    now = yield from tables.now(now)
-    changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
+    now, changes, _ = yield from opened(tables, now, endpoints=[endpoint_id])
     yield from changes.write(tables, now)
     yield from _delete_webhook(tables, endpoint_id)
     yield from lines.fail_pending(tables, changes, endpoint_id, "removed", now)

@@ -13,11 +13,10 @@ import psycopg_pool
 from psycopg.rows import tuple_row
 
 from hookkit.errors import StoreError
-from hookkit.stores.hosts import join_async, lend_async
+from hookkit.stores.hosts import join_async, lend_async, lend_begun_async
 from hookkit.stores.postgres._errors import NOTHING, UNKNOWN, foreign_errors
-from hookkit.stores.postgres._migrating import belongs, checked, migrate
+from hookkit.stores.postgres._migrating import Schema, belongs, checked, migrate
 from hookkit.stores.postgres._source import OPTIONS, POOL, check_dsn
-from hookkit.stores.postgres._tables import Tables
 from hookkit.stores.sql import Row, Steps, drive_async
 
 __all__ = ["AsyncDatabase"]
@@ -35,17 +34,17 @@ class AsyncDatabase:
 
     Args:
         dsn_or_pool: Where it is; or a pool of the host's, which stays the host's to open and close.
-        tables: The store's tables in it.
+        schema: The tables in it, and whose they are.
     """
 
-    def __init__(self, dsn_or_pool: str | psycopg_pool.AsyncConnectionPool[Any], tables: Tables) -> None:
+    def __init__(self, dsn_or_pool: str | psycopg_pool.AsyncConnectionPool[Any], schema: Schema) -> None:
         self._ours = isinstance(dsn_or_pool, str)
         self._pool: psycopg_pool.AsyncConnectionPool[Any] = (
             psycopg_pool.AsyncConnectionPool(check_dsn(dsn_or_pool), kwargs=dict(OPTIONS), open=False, **POOL)
             if isinstance(dsn_or_pool, str)
             else dsn_or_pool
         )
-        self._tables = tables
+        self._schema = schema
         self._pid = os.getpid()
         self._opened = not self._ours
         self._closed = False
@@ -70,12 +69,20 @@ class AsyncDatabase:
     async def migrate(self) -> None:
         """Make the tables, or upgrade them."""
         async with self._connection(unchecked=True) as connection:
-            await self._within(connection, _BEGIN, migrate(self._tables))
+            await self._within(connection, _BEGIN, migrate(self._schema))
 
     async def joined(self, steps: Steps[T], tx: Any) -> T:
         """Run steps within the host's transaction, in a savepoint."""
         self._check()
-        host = await lend_async(tx, "AsyncPostgresStore", "PostgreSQL")
+        return await self._join(await lend_async(tx, self._schema.owner, "PostgreSQL"), steps)
+
+    async def rejoined(self, steps: Steps[T], tx: Any) -> T | None:
+        """Run steps within the host's transaction, if one goes on there; None if not: none is begun."""
+        self._check()
+        host = await lend_begun_async(tx, self._schema.owner, "PostgreSQL")
+        return None if host is None else await self._join(host, steps)
+
+    async def _join(self, host: Any, steps: Steps[T]) -> T:
         connection = host.connection
         if connection in self._known:
             before = _nothing()
@@ -87,7 +94,7 @@ class AsyncDatabase:
             if self._store == "":
                 async with self._connection():
                     pass  # it looks which tables these are
-            before = belongs(self._tables, self._store)
+            before = belongs(self._schema, self._store)
         result = await join_async(host, before, steps)
         with suppress(TypeError):  # one that cannot be remembered is asked again
             self._known.add(connection)
@@ -103,13 +110,13 @@ class AsyncDatabase:
 
     def _look_once(self) -> Steps[None]:
         if self._store == "":
-            self._store = yield from checked(self._tables)
+            self._store = yield from checked(self._schema)
 
     def _check(self) -> None:
         if os.getpid() != self._pid:
-            raise StoreError("this AsyncPostgresStore was opened before a fork; open a new one in the child process")
+            raise StoreError(f"this {self._schema.owner} was opened before a fork; open a new one in the child process")
         if self._closed:
-            raise StoreError("this AsyncPostgresStore is closed")
+            raise StoreError(f"this {self._schema.owner} is closed")
 
     @asynccontextmanager
     async def _connection(self, *, unchecked: bool = False) -> AsyncGenerator[AsyncConnection]:
@@ -127,7 +134,7 @@ class AsyncDatabase:
                     await connection.set_autocommit(True)
                 if self._store == "" and not unchecked:
                     self._store = await drive_async(
-                        checked(self._tables), lambda sql, params: _execute(connection, sql, params)
+                        checked(self._schema), lambda sql, params: _execute(connection, sql, params)
                     )
             yield connection
         finally:

@@ -13,11 +13,10 @@ import psycopg_pool
 from psycopg.rows import tuple_row
 
 from hookkit.errors import StoreError
-from hookkit.stores.hosts import join, lend
+from hookkit.stores.hosts import join, lend, lend_begun
 from hookkit.stores.postgres._errors import NOTHING, UNKNOWN, foreign_errors
-from hookkit.stores.postgres._migrating import belongs, checked, migrate
+from hookkit.stores.postgres._migrating import Schema, belongs, checked, migrate
 from hookkit.stores.postgres._source import OPTIONS, POOL, check_dsn
-from hookkit.stores.postgres._tables import Tables
 from hookkit.stores.sql import Row, Steps, drive
 
 __all__ = ["Database"]
@@ -35,17 +34,17 @@ class Database:
 
     Args:
         dsn_or_pool: Where it is; or a pool of the host's, which stays the host's to open and close.
-        tables: The store's tables in it.
+        schema: The tables in it, and whose they are.
     """
 
-    def __init__(self, dsn_or_pool: str | psycopg_pool.ConnectionPool[Any], tables: Tables) -> None:
+    def __init__(self, dsn_or_pool: str | psycopg_pool.ConnectionPool[Any], schema: Schema) -> None:
         self._ours = isinstance(dsn_or_pool, str)
         self._pool: psycopg_pool.ConnectionPool[Any] = (
             psycopg_pool.ConnectionPool(check_dsn(dsn_or_pool), kwargs=dict(OPTIONS), open=False, **POOL)
             if isinstance(dsn_or_pool, str)
             else dsn_or_pool
         )
-        self._tables = tables
+        self._schema = schema
         self._pid = os.getpid()
         self._opened = not self._ours
         self._closed = False
@@ -70,12 +69,20 @@ class Database:
     def migrate(self) -> None:
         """Make the tables, or upgrade them."""
         with self._connection(unchecked=True) as connection:
-            self._within(connection, _BEGIN, migrate(self._tables))
+            self._within(connection, _BEGIN, migrate(self._schema))
 
     def joined(self, steps: Steps[T], tx: Any) -> T:
         """Run steps within the host's transaction, in a savepoint."""
         self._check()
-        host = lend(tx, "PostgresStore", "PostgreSQL")
+        return self._join(lend(tx, self._schema.owner, "PostgreSQL"), steps)
+
+    def rejoined(self, steps: Steps[T], tx: Any) -> T | None:
+        """Run steps within the host's transaction, if one goes on there; None if not: none is begun."""
+        self._check()
+        host = lend_begun(tx, self._schema.owner, "PostgreSQL")
+        return None if host is None else self._join(host, steps)
+
+    def _join(self, host: Any, steps: Steps[T]) -> T:
         connection = host.connection
         if connection in self._known:
             before = _nothing()
@@ -87,7 +94,7 @@ class Database:
             if self._store == "":
                 with self._connection():
                     pass  # it looks which tables these are
-            before = belongs(self._tables, self._store)
+            before = belongs(self._schema, self._store)
         result = join(host, before, steps)
         with suppress(TypeError):  # one that cannot be remembered is asked again
             self._known.add(connection)
@@ -103,13 +110,13 @@ class Database:
 
     def _look_once(self) -> Steps[None]:
         if self._store == "":
-            self._store = yield from checked(self._tables)
+            self._store = yield from checked(self._schema)
 
     def _check(self) -> None:
         if os.getpid() != self._pid:
-            raise StoreError("this PostgresStore was opened before a fork; open a new one in the child process")
+            raise StoreError(f"this {self._schema.owner} was opened before a fork; open a new one in the child process")
         if self._closed:
-            raise StoreError("this PostgresStore is closed")
+            raise StoreError(f"this {self._schema.owner} is closed")
 
     @contextmanager
     def _connection(self, *, unchecked: bool = False) -> Generator[Connection]:
@@ -126,7 +133,7 @@ class Database:
                 if not automatic:
                     connection.set_autocommit(True)
                 if self._store == "" and not unchecked:
-                    self._store = drive(checked(self._tables), lambda sql, params: _execute(connection, sql, params))
+                    self._store = drive(checked(self._schema), lambda sql, params: _execute(connection, sql, params))
             yield connection
         finally:
             lost = connection.broken

@@ -11,15 +11,16 @@ import psycopg_pool
 from hookkit.fairness import Limits
 from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
 from hookkit.protocols import Clock
-from hookkit.stores import outbox, resealing
+from hookkit.stores import migrations, outbox, resealing
 from hookkit.stores.postgres import _claims, _log, _pruning, _settling, _webhooks
 from hookkit.stores.postgres._listening import follow
+from hookkit.stores.postgres._migrating import Schema
 from hookkit.stores.postgres._outbox import batches, enqueue
 from hookkit.stores.postgres._source import listening_of, place_of
 from hookkit.stores.postgres._sync.database import Database
 from hookkit.stores.postgres._tables import tables_of
 from hookkit.stores.rows import Sealer
-from hookkit.work import Claim, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
+from hookkit.work import CLAIMED, OFFERED, Claim, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
 
 __all__ = ["PostgresStore"]
 
@@ -62,7 +63,7 @@ class PostgresStore:
         listen: bool | str = True,
     ) -> None:
         self._tables = tables_of(schema, vault, own_clock=clock is None, notify=listen is not False)
-        self._database = Database(dsn_or_pool, self._tables)
+        self._database = Database(dsn_or_pool, Schema("PostgresStore", self._tables.dialect, migrations.STORE))
         self._wake_key = place_of(dsn_or_pool, schema)
         self._listening = listening_of(dsn_or_pool, listen)
 
@@ -179,6 +180,35 @@ class PostgresStore:
         profiles: Collection[str],
     ) -> list[Claim]:
         """As :meth:`hookkit.protocols.DeliveryQueue.claim`."""
+        limits = Limits(limit, limit_busy, limit_failing)
+        return self._claim(CLAIMED, now, lane, limits, lease, owner, profiles)
+
+    def offer(
+        self,
+        *,
+        now: datetime,
+        lane: Lane,
+        limit: int,
+        limit_busy: int,
+        limit_failing: int,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]:
+        """As :meth:`hookkit.protocols.HandoverQueue.offer`."""
+        limits = Limits(limit, limit_busy, limit_failing)
+        return self._claim(OFFERED, now, lane, limits, lease, owner, profiles)
+
+    def _claim(
+        self,
+        kind: str,
+        now: datetime,
+        lane: Lane,
+        limits: Limits,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]:
         at, behind, due = self._database.run(_claims.look(self._tables, now, lane, profiles))
         if not behind and not due:
             return []
@@ -186,13 +216,22 @@ class PostgresStore:
             self._tables,
             now=at,
             lane=lane,
-            limits=Limits(limit, limit_busy, limit_failing),
+            limits=limits,
             lease=lease,
             owner=owner,
             profiles=profiles,
             behind=behind,
+            kind=kind,
         )
         return self._database.transact(steps)
+
+    def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None:
+        """As :meth:`hookkit.protocols.HandoverQueue.take`."""
+        return self._database.transact(_claims.take(self._tables, offer_id, now=now, lease=lease, owner=owner))
+
+    def outstanding(self, claim_ids: Collection[str], *, now: datetime) -> set[str]:
+        """As :meth:`hookkit.protocols.HandoverQueue.outstanding`."""
+        return self._database.run(_claims.outstanding(self._tables, claim_ids, now=now))
 
     def claim_one(self, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim:
         """As :meth:`hookkit.protocols.DeliveryQueue.claim_one`."""
