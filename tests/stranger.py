@@ -466,7 +466,8 @@ class StrangerStore:
             for entry in [*old, *aged][:limit]:
                 row = self.rows.pop(entry.delivery_id, None)
                 self.recorded.pop(entry.delivery_id, None)
-                bare = attrs.evolve(entry, body=b"")
+                tried = tuple(attrs.evolve(one, response_body=b"") for one in entry.attempts)
+                bare = attrs.evolve(entry, body=b"", attempts=tried)
                 if entry in aged and row is not None:
                     self.rows[entry.delivery_id] = attrs.evolve(row, entry=bare, kept=False)
                 elif entry in aged:

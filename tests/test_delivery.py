@@ -235,7 +235,9 @@ def test_a_logto_request():
     assert request.body is BODY
 
 
-@pytest.mark.parametrize("body", [BODY, b"", b"\xff\0not json", b"{}\n" * 1000], ids=["json", "empty", "bytes", "long"])
+@pytest.mark.parametrize(
+    "body", [BODY, b" ", b"\xff\0not json", b"{}\n" * 1000], ids=["json", "blank", "bytes", "long"]
+)
 def test_what_is_sent_verifies(body):
     """With the receiver's own function, over the very bytes: in both profiles."""
     standard = prepared(STANDARD, body=body)
@@ -309,6 +311,13 @@ def test_without_a_usable_key_nothing_is_prepared(profile, keys):
     """Expired, none, or of a kind that the scheme cannot use: an error, never an unsigned request."""
     with pytest.raises(InvalidKey):
         prepared(profile, keys=keys)
+
+
+@pytest.mark.parametrize("profile", [STANDARD, LOGTO], ids=lambda profile: profile.name)
+def test_a_body_that_the_store_has_lost_is_not_sent(profile):
+    """No format makes an empty body; one that was signed would look like a message."""
+    with pytest.raises(ValueError, match="payload is gone"):
+        prepared(profile, body=b"")
 
 
 @pytest.mark.parametrize("event_id", ["", "a.b", "a b", "é", "x" * 129])
@@ -699,6 +708,14 @@ def test_response_headers_have_eight_kibibytes(size, kept):
     """Names and values together, to the character."""
     headers = (("x-a", "1"), ("x-long", "y" * (size - 10)), ("x-b", "2"))
     assert judged(Reply(200, headers)).attempt.response_headers == headers[:kept]
+
+
+@pytest.mark.parametrize("name", ["set-cookie", "Set-Cookie", "SET-COOKIE", " set-cookie ", "Set-Cookie2"])
+def test_cookies_are_not_kept(name):
+    """They may be a session of somebody's; they crowd nothing out, either."""
+    cookies = ((name, "session=T0PSECRET; HttpOnly"),) * 100
+    rest = (("x-a", "1"), ("x-set-cookie", "2"), ("cookie-policy", "3"))
+    assert judged(Reply(500, (*cookies, *rest, *cookies))).attempt.response_headers == rest
 
 
 @pytest.mark.parametrize(("size", "kept"), [(0, 0), (16_384, 16_384), (16_385, 16_384), (1_000_000, 16_384)])

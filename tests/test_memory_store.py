@@ -11,6 +11,7 @@ from hookkit.protocols import DeliveryQueue, LogStore, Outbox, WebhookStore
 from hookkit.stores.memory import AsyncMemoryStore, MemoryStore
 from hookkit.testing import (
     DeliveryQueueContract,
+    HandoverQueueContract,
     LogStoreContract,
     OutboxContract,
     StoreContract,
@@ -20,7 +21,7 @@ from hookkit.testing import (
 from kits.queue_machine import queue_machine
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(StoreContract, HandoverQueueContract):
     """The store itself."""
 
     @pytest.fixture
@@ -28,7 +29,7 @@ class TestMemoryStore(StoreContract):
         return MemoryStore()
 
 
-class TestAsyncMemoryStore(StoreContract):
+class TestAsyncMemoryStore(StoreContract, HandoverQueueContract):
     """Its async twin."""
 
     @pytest.fixture

@@ -20,7 +20,7 @@ TWINS = ["courier.py", "dispatcher.py", "registry.py"]
 STORE_TWINS = ["database.py", "store.py"]
 """The shells of the one store that speaks to its database in both ways."""
 
-LOOPS = ["loop.py", "worker.py"]
+LOOPS = ["loop.py", "running.py", "worker.py"]
 """The waiting loops, which are honestly different: threads there, tasks here."""
 
 SYNC_NAMES = {
@@ -33,6 +33,7 @@ SYNC_NAMES = {
     "drive_async": "drive",
     "join_async": "join",
     "lend_async": "lend",
+    "lend_begun_async": "lend_begun",
     "AbstractAsyncContextManager": "AbstractContextManager",
 }
 """What the sync twin calls it, where taking a prefix away is not enough."""
@@ -137,6 +138,13 @@ def test_the_postgres_stores_are_equal(name: str) -> None:
     """The same operations, on the same kind of connection, in the same order."""
     room = PACKAGE / "stores" / "postgres"
     sync, asynchronous = ((room / side / name).read_text(encoding="utf-8") for side in ("_sync", "_async"))
+    assert differences(sync, asynchronous) == []
+
+
+def test_the_postgres_inboxes_are_equal() -> None:
+    """The same claims, in the same transactions."""
+    room = PACKAGE / "inbox" / "postgres"
+    sync, asynchronous = ((room / f"{side}.py").read_text(encoding="utf-8") for side in ("_sync", "_async"))
     assert differences(sync, asynchronous) == []
 
 

@@ -13,11 +13,15 @@ from hookkit import (
     AsyncRegistry,
     AsyncWorker,
     Endpoint,
+    Event,
     InvalidEndpoint,
+    InvalidKey,
     NotFound,
+    PayloadError,
     Registry,
     Reply,
     RetryPolicy,
+    SigningKey,
     StoreError,
     Worker,
     verify_signature,
@@ -351,6 +355,70 @@ def test_a_standard_test_has_the_catalogues_data(world: World) -> None:
     made = world.register("PostSignIn")
     world.registry(catalog=CATALOG).send_test(made.id)
     assert json.loads(world.sent[0].body)["data"] == CATALOG["PostSignIn"].example
+
+
+class Choosy:
+    """A scheme of the host's that cannot sign what speaks of `a`, and breaks on what speaks of `b`."""
+
+    header_names = frozenset({"x-signature"})
+
+    def sign(self, body: bytes, keys: Any, **_: Any) -> dict[str, str]:
+        if b'"a"' in body:
+            raise InvalidKey("no key for it")
+        if b'"b"' in body:
+            raise KeyError("a scheme of the host's")
+        return {"x-signature": "signed"}
+
+
+def test_a_test_that_cannot_be_signed_is_a_result(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """So that the others are sent; the log says why, and the result shows the body that was not sent."""
+    mine = {**BUILTIN, "mine": attrs.evolve(STANDARD, name="mine", scheme=Choosy())}
+    registry = world.registry(profiles=mine)
+    made = registry.create(Endpoint(URL, ["a", "b", "c"], profile="mine"))
+    results = registry.send_test(made.id)
+    assert [(one.event, one.ok, one.status, one.reason) for one in results] == [
+        ("a", False, None, "unsendable"),
+        ("b", False, None, "unsendable"),
+        ("c", True, 200, ""),
+    ]
+    assert [json.loads(one.request.body)["type"] for one in results] == ["a", "b", "c"]
+    assert [one.request.headers for one in results[:2]] == [(), ()]
+    assert world.sent == [results[2].request]
+    assert f"a test of {made.id} cannot be signed: no key for it" in caplog.text
+    assert "a scheme of the host's" in caplog.text
+
+
+class Fussy:
+    """A payload format of the host's that cannot carry `a`."""
+
+    content_type, lifts_context, per_endpoint = "application/json", False, False
+
+    def encode(self, event: Event, **options: Any) -> bytes:
+        if event.type == "a":
+            raise PayloadError("not in this format")
+        return STANDARD.payload.encode(event, **options)
+
+
+def test_a_sample_that_cannot_be_encoded_is_a_result(world: World) -> None:
+    """There is no body to show then; the other events are tested."""
+    mine = {**BUILTIN, "mine": attrs.evolve(STANDARD, name="mine", payload=Fussy())}
+    registry = world.registry(profiles=mine)
+    made = registry.create(Endpoint(URL, ["a", "b"], profile="mine"))
+    results = registry.send_test(made.id)
+    assert [(one.ok, one.reason) for one in results] == [(False, "unsendable"), (True, "")]
+    assert (results[0].request.headers, results[0].request.body) == ((), b"")
+    assert world.sent == [results[1].request]
+
+
+def test_expired_keys_test_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Every result says so; the log does not quote the key. A new key mends it."""
+    key = SigningKey("whsec_" + "A" * 44, expires_at=world.clock.now() + HOUR)
+    made = world.register(["a", "b"], keys=[key])
+    world.clock.advance(HOUR)
+    assert [one.reason for one in world.registry().send_test(made.id)] == ["unsendable"] * 2
+    assert "AAAA" not in caplog.text
+    world.registry().rotate_key(made.id)
+    assert all(one.ok for one in world.registry().send_test(made.id))
 
 
 # --- Doing it again ---------------------------------------------------------------------------------------------------

@@ -372,6 +372,14 @@ def test_an_attempt_comes_back_as_it_was(attempt):
     assert attempt_from(row) == attempt
 
 
+@pytest.mark.parametrize("damaged", [b"{", b"[7]", b"7", b"\xff", b'{"a": 1}', b"[" * 100_000])
+def test_headers_that_cannot_be_read_are_left_out(damaged):
+    """What a receiver answered once is worth no delivery that waits for ever."""
+    row = [*attempt_row(7, Attempt(1, START, status=500, reason="status"))]
+    row[7] = damaged
+    assert attempt_from(row) == Attempt(1, START, status=500, reason="status")
+
+
 def test_what_is_empty_takes_no_room():
     """No headers and no body are no values."""
     row = attempt_row(7, Attempt(1, START))

@@ -155,12 +155,12 @@ def test_an_old_sqlite_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
-    """An old version of hookkit must not write what it does not understand."""
+    """An old version of hookkit must not write into tables that say they are none of its any more."""
     SQLiteStore(path).close()
     with closing(sqlite3.connect(path)) as newer:
-        newer.execute("INSERT INTO hookkit_schema (version, applied_at) VALUES (999, 0)")
+        newer.execute("INSERT INTO hookkit_schema (version, applied_at, usable_from) VALUES (999, 0, 999)")
         newer.commit()
-    with pytest.raises(StoreError, match=r"schema 999.*upgrade hookkit"):
+    with pytest.raises(StoreError, match=r"schema version 999.*upgrade hookkit"):
         SQLiteStore(path)
     assert leftovers(path.parent) == []
     with closing(sqlite3.connect(path)) as newer:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from hookkit.stores.sqlite import AsyncSQLiteStore, SQLiteStore
-from hookkit.testing import DeliveryQueueContract, StoreContract, as_sync
+from hookkit.testing import DeliveryQueueContract, HandoverQueueContract, StoreContract, as_sync
 from kits.queue_machine import queue_machine
 
 
@@ -64,7 +64,7 @@ class SQLiteFixtures:
             yield connection
 
 
-class TestSQLiteStore(SQLiteFixtures, StoreContract):
+class TestSQLiteStore(SQLiteFixtures, StoreContract, HandoverQueueContract):
     """The store itself."""
 
     @pytest.fixture
@@ -73,7 +73,7 @@ class TestSQLiteStore(SQLiteFixtures, StoreContract):
             yield store
 
 
-class TestAsyncSQLiteStore(SQLiteFixtures, StoreContract):
+class TestAsyncSQLiteStore(SQLiteFixtures, StoreContract, HandoverQueueContract):
     """Its async twin."""
 
     @pytest.fixture

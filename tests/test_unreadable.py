@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -220,11 +221,54 @@ def test_another_tenants_stays_another_tenants(harmed: Harmed) -> None:
     """It is not found, readable or not."""
     with harmed() as store:
         registry = Registry(store).for_tenant("other")
-        for call in (registry.disable, registry.enable, registry.remove):
+        recover = partial(registry.recover, since=START)
+        for call in (registry.disable, registry.enable, registry.remove, registry.health, recover):
             for name in (BAD, GOOD):
                 with pytest.raises(NotFound):
                     call(name)
         assert [one.enabled for one in store.list_webhooks()] == [True, True]
+
+
+@pytest.mark.parametrize("tenant", [None, "t"])
+def test_its_history_needs_no_key(path: Path, harmed: Harmed, tenant: str | None) -> None:
+    """Health, log, redelivery and recovery go on; what is made pending again waits with the rest for the key."""
+    with harmed() as store:
+        clock = ManualClock()
+        (sent,) = store.enqueue([planned(BAD, tenant="t")], now=START)
+        vandalise(path, "key_id = 'k1'")
+        store.settle([settlement(claim(store)[0], at=START, status=500)], now=START, step=step)
+        vandalise(path, HARM["an unknown key"][0])
+        before = sealed(path)
+        registry = Registry(store, clock=clock)
+        if tenant is not None:
+            registry = registry.for_tenant(tenant)
+        assert registry.health([BAD, GOOD])[BAD].failed == 1
+        assert registry.health(BAD)[BAD].failed == 1
+        assert [one.delivery_id for one in registry.recent(BAD)] == list(sent.delivery_ids)
+        assert registry.recover(BAD, since=START, dry_run=True) == 1
+        assert registry.recover(BAD, since=START) == 1
+        again = registry.redeliver(sent.delivery_ids[0])
+        waiting = [*sent.delivery_ids, again]
+        assert [registry.entry(one).state for one in waiting] == ["pending"] * 2
+        assert claim(store) == []
+        assert sealed(path) == before
+        vandalise(path, "key_id = 'k1'")
+        clock.advance(UNREADABLE_WAIT)
+        transport = FakeTransport(204)
+        assert Worker(store, transport=transport, clock=clock).drain() == 2
+        assert [registry.entry(one).state for one in waiting] == ["succeeded"] * 2
+
+
+def test_the_history_of_a_disabled_one_stays_held(harmed: Harmed) -> None:
+    """Asking for it releases nothing."""
+    with harmed() as store:
+        (sent,) = store.enqueue([planned(BAD)], now=START)
+        registry = Registry(store, clock=ManualClock()).for_tenant("t")
+        registry.disable(BAD)
+        registry.health(BAD)
+        registry.recover(BAD, since=START)
+        assert store.entry(sent.delivery_ids[0]).state == "held"
+        assert not next(one for one in registry.list() if one.id == BAD).enabled
 
 
 def test_it_is_looked_at_again_after_a_while(path: Path, harmed: Harmed) -> None:
@@ -358,6 +402,8 @@ def test_asyncio_likewise(path: Path, harmed: Harmed) -> None:
             registry = AsyncRegistry(store).for_tenant("t")
             with pytest.raises(StoreError):
                 await registry.get(BAD)
+            assert (await registry.health(BAD))[BAD].state == "healthy"
+            assert await registry.recover(BAD, since=START) == 0
             await registry.remove(BAD)
             return [one.id for one in await registry.list()]
 

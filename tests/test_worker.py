@@ -449,6 +449,49 @@ def test_a_full_worker_goes_on_as_soon_as_a_slot_is_free(world: World, no_pollin
     assert len(world.sent) == 6
 
 
+class Patient:
+    """A store that has nothing to say of its other lanes before something has been sent; it gives up in the end."""
+
+    def __init__(self, world: World, store: Any) -> None:
+        self._world, self._store = world, store
+        self.gave_up = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def claim(self, *, lane: str, **asked: Any) -> Any:
+        """As the store's, in its own time."""
+        ends = time.monotonic() + PATIENCE_S / 4
+        while lane != "first" and not self._has_sent(ends):
+            time.sleep(0.002)
+        return self._store.claim(lane=lane, **asked)
+
+    def _has_sent(self, ends: float) -> bool:
+        self.gave_up = self.gave_up or time.monotonic() > ends
+        return self.gave_up or bool(self._world.sent)
+
+
+class AsyncPatient(Patient):
+    """The same for asyncio."""
+
+    async def claim(self, *, lane: str, **asked: Any) -> Any:
+        """As the store's, in its own time."""
+        ends = time.monotonic() + PATIENCE_S / 4
+        while lane != "first" and not self._has_sent(ends):  # noqa: ASYNC110 - a fake transport tells nobody
+            await asyncio.sleep(0.002)
+        return await self._store.claim(lane=lane, **asked)
+
+
+def test_what_is_new_waits_for_no_other_lane(world: World, no_polling: None) -> None:
+    """What one lane has is being sent while the store is still asked about the next."""
+    world.register()
+    delivery = world.emit()
+    store = (AsyncPatient if world.asynchronous else Patient)(world, world.store.subject)
+    with world.worker(store=store):
+        eventually(lambda: succeeded(world, delivery))
+    assert not store.gave_up
+
+
 # --- Steps ------------------------------------------------------------------------------------------------------------
 
 
@@ -744,8 +787,7 @@ def test_housekeeping_that_fails_holds_up_nothing(
     world: World, hasty: None, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is logged and tried again when it is due again; deliveries do not wait for it as for a store that fails."""
-    for module in ("hookkit._sync.loop", "hookkit._async.loop"):
-        monkeypatch.setattr(f"{module}.pause_s", lambda *_: 600.0)
+    monkeypatch.setattr("hookkit.working.pause_s", lambda *_: 600.0)
     made = world.register()
     flaky = world.flaky()
     flaky.fail("prune", *[StoreError("disk full"), RuntimeError("a log of the host's")] * 100)

@@ -402,4 +402,4 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have workers look for work all the time, and go on at once after a failure."""
     for module in ("hookkit.working", "hookkit._sync.loop", "hookkit._async.loop"):
         monkeypatch.setattr(f"{module}.POLL_S", 0.005)
-        monkeypatch.setattr(f"{module}.pause_s", lambda *_: 0.005)
+    monkeypatch.setattr("hookkit.working.pause_s", lambda *_: 0.005)

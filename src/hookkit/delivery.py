@@ -33,6 +33,7 @@ __all__ = [
     "is_spent",
     "judge",
     "plan",
+    "postpone",
     "prepare",
     "reply_reason",
     "retry_policy",
@@ -42,6 +43,8 @@ __all__ = [
 MAX_LOGGED_BODY: Final = 16_384
 MAX_LOGGED_HEADERS: Final = 64
 MAX_LOGGED_HEADER_CHARS: Final = 8_192
+NEVER_LOGGED: Final = frozenset({"set-cookie", "set-cookie2"})
+"""Headers of a reply that are not kept: somebody's session, perhaps, and nothing that the log has a use for."""
 
 # --- Planning ---------------------------------------------------------------------------------------------------------
 
@@ -121,9 +124,11 @@ def prepare(endpoint: Endpoint, profile: Profile, *, event_id: str, body: bytes,
     Raises:
         InvalidKey: No live key, or one that this profile's scheme cannot sign with.
         InvalidEndpoint: A custom header that no request can have, in a webhook that was never registered.
-        ValueError: An id that would not verify.
+        ValueError: An id that would not verify; or an empty body, which no payload format makes: the store has lost it.
     """
     # What may fail comes first: no frame of a traceback is to hold the values of custom headers.
+    if not body:
+        raise ValueError("its payload is gone from the store, so there is nothing to send")
     check_headers(endpoint.headers)
     signed = profile.scheme.sign(body, endpoint.keys, id=event_id, at=at, method="POST", url=endpoint.url)
     headers = {"content-type": profile.payload.content_type, "user-agent": profile.user_agent}
@@ -227,6 +232,11 @@ def give_up(claim: Claim, *, now: datetime) -> Settlement:
     return _settlement(claim, None, "failed", "exhausted", due_at=None, ended_at=now)
 
 
+def postpone(claim: Claim, *, until: datetime) -> Settlement:
+    """Return that nothing was sent and nothing is counted; the delivery is due again at `until`."""
+    return _settlement(claim, None, "pending", "", due_at=until, ended_at=until)
+
+
 def _settlement(
     claim: Claim,
     attempt: Attempt | None,
@@ -282,10 +292,12 @@ def _attempt(
 
 
 def _bounded(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return the first headers that fit in the log; a reply may have thousands."""
+    """Return the first headers that fit in the log, cookies left out; a reply may have thousands."""
     kept: list[tuple[str, str]] = []
     chars = 0
     for name, value in headers:
+        if name.strip().lower() in NEVER_LOGGED:
+            continue
         chars += len(name) + len(value)
         if len(kept) == MAX_LOGGED_HEADERS or chars > MAX_LOGGED_HEADER_CHARS:
             break

@@ -97,8 +97,9 @@ def parse_json(body: bytes, *, max_bytes: int = 1_048_576, max_depth: int = MAX_
     except PayloadError:
         raise
     except (ValueError, RecursionError):
-        # Neither exception may travel on: both quote the body.
-        raise PayloadError("the body is not JSON in UTF-8") from None
+        pass
+    # Neither exception may travel on, not even as this one's context: both quote the body, or hold it.
+    raise PayloadError("the body is not JSON in UTF-8")
 
 
 def _check_nesting(body: bytes, max_depth: int) -> None:

@@ -6,10 +6,14 @@ Sync or async: a shell given the other kind of store says so at once, not at its
 from __future__ import annotations
 
 import inspect
+from typing import TYPE_CHECKING, cast
 
 from hookkit.targets import PUBLIC_HTTPS, TargetPolicy
 
-__all__ = ["check_store", "targets_of"]
+if TYPE_CHECKING:
+    from hookkit.protocols import AsyncHandoverQueue, HandoverQueue
+
+__all__ = ["check_async_handover", "check_handover", "check_store", "targets_of"]
 
 _METHODS = ("enqueue", "get_webhook", "claim", "record")
 
@@ -30,6 +34,35 @@ def check_store(shell: str, store: object) -> None:
         raise TypeError(f"{shell} needs an async store; wrap {name} in hookkit.stores.threaded.ThreadedStore")
     if asynchronous and not shell.startswith("Async"):
         raise TypeError(f"{shell} needs a sync store, and {name} is async; use Async{shell}")
+
+
+def check_handover(shell: str, store: object) -> HandoverQueue:
+    """Return `store` as what hands deliveries to an engine.
+
+    Args:
+        shell: Who needs that.
+        store: A store of the right kind.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    _check_handover(shell, store)
+    return cast("HandoverQueue", store)
+
+
+def check_async_handover(shell: str, store: object) -> AsyncHandoverQueue:
+    """As :func:`check_handover`, for an async store."""
+    _check_handover(shell, store)
+    return cast("AsyncHandoverQueue", store)
+
+
+def _check_handover(shell: str, store: object) -> None:
+    missing = [name for name in ("offer", "take", "outstanding") if not callable(getattr(store, name, None))]
+    if missing:
+        raise TypeError(
+            f"{shell} needs a store that can hand over (hookkit.protocols.HandoverQueue); "
+            f"{type(store).__name__} has no {', '.join(missing)}"
+        )
 
 
 def targets_of(targets: TargetPolicy | None, transport: object) -> TargetPolicy:

@@ -210,9 +210,10 @@ class Attempt:
         reason: Empty on success; ``status`` for an unwanted status; ``redirect`` for a 3xx; ``lost`` when the lease ran
             out before the outcome was stored; ``unsendable`` when the request could not be made or signed, so that
             nothing was sent; else one of the transport's reasons (:class:`hookkit.protocols.Transport`).
-        response_headers: Pairs as received, cut to a bounded size; ``***`` where the receiver echoed a secret of ours.
-        response_body: Raw bytes, cut at the transport's cap, with ``***`` likewise. They come from the customer's
-            server and may hold anything: :meth:`shown_body` is for showing.
+        response_headers: Pairs as received, cut to a bounded size, without cookies; ``***`` where the receiver echoed a
+            secret of ours.
+        response_body: Raw bytes, cut at the transport's cap, with ``***`` likewise; empty once the payload is no longer
+            kept. They come from the customer's server and may hold anything: :meth:`shown_body` is for showing.
         retry_after: What the receiver asked for, if it asked in a form that RFC 9110 §10.2.3 allows.
     """
 
@@ -338,7 +339,7 @@ class TestResult:
         status: The HTTP status, or None.
         reason: As in :class:`Attempt`.
         duration: How long it took.
-        request: What was sent.
+        request: What was sent; of one that was ``unsendable``, the body without headers.
     """
 
     __test__ = False  # pytest would take a class of this name for a test

@@ -14,6 +14,8 @@ import attrs
 from hookkit.model import Attempt, DeliveryState, Endpoint, LogEntry, Notice
 
 __all__ = [
+    "CLAIMED",
+    "OFFERED",
     "SETTLED_REASONS",
     "Claim",
     "EndpointState",
@@ -24,12 +26,24 @@ __all__ = [
     "Settled",
     "Settlement",
     "WebhookChange",
+    "taken_id",
 ]
 
 Lane = Literal["first", "retry", "recover"]
 
 SETTLED_REASONS: Final = ("exhausted", "gone")
 """The reasons of a failure, besides none, that come with a settlement. All others are given by the queue."""
+
+
+CLAIMED: Final = "clm_"
+"""What the id of a claim begins with."""
+OFFERED: Final = "off_"
+"""What the id of an offer begins with: a lease that nobody works on yet (:class:`hookkit.protocols.HandoverQueue`)."""
+
+
+def taken_id(offer_id: str) -> str:
+    """Return the claim id that an offer has once it is taken."""
+    return CLAIMED + offer_id.removeprefix(OFFERED)
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeGuard, TypeVar
 
 import attrs
 
+from hookkit.errors import StoreError
 from hookkit.model import Reply
 from hookkit.plaintext import plain
 
@@ -26,6 +27,7 @@ __all__ = [
     "TELL_BATCH",
     "Bounds",
     "Chores",
+    "Faults",
     "Settings",
     "announce",
     "is_sound",
@@ -43,6 +45,7 @@ TELL_BATCH: Final = 100
 STOP_TRIES: Final = 3
 """How often a worker that is to stop tries to settle what it sent."""
 PAUSE_MAX_S: Final = 30.0
+_NEWS: Final = 10  # failures of so many kinds are said, until it goes well again
 
 _log: Final = logging.getLogger("hookkit.worker")
 
@@ -120,6 +123,39 @@ class Chores:
     def done(self, now_s: float, *, more: bool) -> None:
         """Say that a batch was done, and whether there is more."""
         self._due_s = now_s if more else now_s + self._every_s
+
+
+class Faults:
+    """A loop's failures in a row: how long to wait after each, and what of it is said.
+
+    A store that is away for an hour is one line when it goes and one when it is back, not one for every try.
+    """
+
+    def __init__(self) -> None:
+        self.count: int = 0
+        """How many, since it last went well."""
+        self._said: set[str] = set()
+
+    def met(self, error: Exception, random: Callable[[], float]) -> float:
+        """Count one more, say so if it is news, and return how long to wait, in seconds."""
+        self.count += 1
+        wait = pause_s(self.count, random)
+        news = f"{type(error).__name__}: {error}"
+        if news in self._said or len(self._said) >= _NEWS:
+            _log.debug("the worker goes on in %.1f s, after %d failures", wait, self.count)
+            return wait
+        self._said.add(news)
+        if isinstance(error, StoreError):
+            _log.warning("the worker goes on in %.1f s: %s", wait, plain(str(error)))
+        else:
+            _log.error("the worker goes on in %.1f s", wait, exc_info=error)
+        return wait
+
+    def over(self) -> None:
+        """Say that it went well, if it did not before."""
+        if self.count:
+            _log.info("the worker goes on as before, after %d failures", self.count)
+            self.count, self._said = 0, set()
 
 
 def announce(notice: Notice, on_notice: Callable[[Notice], object] | None) -> None:

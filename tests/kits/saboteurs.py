@@ -52,6 +52,15 @@ def planning(**fields):
     )
 
 
+def keeping_answers(self, **kwargs):
+    deliveries = list(self._tables.deliveries.values())
+    kept = [list(one.attempts) for one in deliveries]
+    touched = MemoryStore.prune(self, **kwargs)
+    for one, attempts in zip(deliveries, kept, strict=True):
+        one.attempts = attempts
+    return touched
+
+
 def replacing_always(self, entries):
     entries = list(entries)
     for entry in entries:
@@ -148,6 +157,8 @@ SABOTEURS = [
         altered("prune", payloads_before=lambda _: LONG_AGO),
         "test_a_forgotten_payload_frees_its_idempotency_key",
     ),
+    ("prune", keeping_answers, "test_answers_are_forgotten_with_the_payload"),
+    ("prune", keeping_answers, "test_a_forgotten_payload_takes_the_answers_along"),
 ]
 
 

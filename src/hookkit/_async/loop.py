@@ -7,6 +7,8 @@ import contextlib
 import logging
 import random
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from hookkit._async.courier import record_ends
@@ -20,9 +22,9 @@ from hookkit.working import (
     STOP_TRIES,
     TELL_BATCH,
     Chores,
+    Faults,
     Settings,
     announce,
-    pause_s,
     wait_s,
 )
 
@@ -33,19 +35,29 @@ if TYPE_CHECKING:
     from hookkit.protocols import AsyncLogStore, AsyncStore
     from hookkit.work import Claim, Lane, Settlement
 
-__all__ = ["AsyncLoop", "Flags", "claim"]
+__all__ = ["AsyncLoop", "AsyncTurns", "Flags", "claim"]
 
 _log: Final = logging.getLogger("hookkit.worker")
 
 
-async def claim(settings: Settings[AsyncStore, AsyncLogStore], slots: Slots, *, once: bool = False) -> list[Claim]:
+async def claim(
+    settings: Settings[AsyncStore, AsyncLogStore],
+    slots: Slots,
+    *,
+    once: bool = False,
+    ask: Callable[..., Awaitable[list[Claim]]] | None = None,
+    begin: Callable[[Sequence[Claim]], Awaitable[None]] | None = None,
+) -> list[Claim]:
     """Claim what the slots allow: first attempts before retries before what was asked for again.
 
     Args:
         settings: The worker's.
         slots: Its slots; what is claimed is counted in.
         once: Nothing is claimed after this, so slots kept for retries that are not due are given to first attempts.
+        ask: Who is asked for claims, as the store's ``claim`` is, which None stands for.
+        begin: Told of what each lane has as soon as it has answered: what is new need not wait for the other lanes.
     """
+    ask = ask or settings.store.claim
     claims: list[Claim] = []
     lanes: tuple[Lane, ...] = (*LANES, "first") if once else LANES
     for index, lane in enumerate(lanes):
@@ -53,7 +65,7 @@ async def claim(settings: Settings[AsyncStore, AsyncLogStore], slots: Slots, *, 
         if limits.limit == 0:
             continue
         try:
-            found = await settings.store.claim(
+            found = await ask(
                 now=settings.clock.now(),
                 lane=lane,
                 limit=limits.limit,
@@ -65,10 +77,12 @@ async def claim(settings: Settings[AsyncStore, AsyncLogStore], slots: Slots, *, 
             )
         except Exception:
             if claims:
-                break  # these have to be sent; whatever it was, it comes again
+                break  # these are to be sent; whatever it was, it comes again
             raise
         slots.take(lane, found)
         claims += found
+        if begin is not None and found:
+            await begin(found)
     return claims
 
 
@@ -86,29 +100,44 @@ class Flags:
         """The loop is over."""
 
 
-class AsyncLoop:
-    """Claims, has sent, and settles, until it is stopped.
+class AsyncTurns(ABC):
+    """One turn after another, until it is stopped: what the worker's loop and a relay's have in common.
 
     Args:
         settings: The worker's.
-        courier: Makes the attempts.
         flags: The worker's.
     """
 
-    def __init__(self, settings: Settings[AsyncStore, AsyncLogStore], courier: AsyncCourier, flags: Flags) -> None:
+    def __init__(self, settings: Settings[AsyncStore, AsyncLogStore], flags: Flags) -> None:
         self._settings = settings
-        self._courier = courier
         self._flags = flags
         self._slots = Slots(settings.concurrency)
-        self._sending: set[asyncio.Task[None]] = set()
-        self._turning: asyncio.Task[float] | None = None
-        self._unsettled: list[Settlement] = []
-        self._renew_at = time.monotonic() + settings.renewal_s
         self._chores = Chores(settings.housekeeping.total_seconds(), time.monotonic())
         self._untold: list[str] | None = None
         self._told_since: datetime | None = None
-        self._failures = 0
+        self._faults = Faults()
         self._eager = True
+        self._turning: asyncio.Task[float] | None = None
+
+    @abstractmethod
+    async def _renew(self) -> None:
+        """See to what is claimed already."""
+
+    @abstractmethod
+    async def _settle(self) -> None:
+        """Store what has come of it."""
+
+    @abstractmethod
+    async def _send(self, claims: Sequence[Claim]) -> None:
+        """Begin with what has just been claimed."""
+
+    @abstractmethod
+    async def _end(self) -> None:
+        """Do the last that can be done. It raises nothing."""
+
+    @abstractmethod
+    def _is_over(self) -> bool:
+        """Return whether to stop now."""
 
     async def serve(self) -> None:
         """Serve until stopped. Nothing that the store or a delivery does ends it; being cancelled does."""
@@ -128,9 +157,6 @@ class AsyncLoop:
             self._flags.stopping = True
             if self._turning is not None:
                 await asyncio.wait([self._turning])
-            for task in self._sending:
-                task.cancel()
-            await asyncio.gather(*self._sending, return_exceptions=True)
             await self._end()
 
     async def _guarded_turn(self) -> float:
@@ -138,14 +164,9 @@ class AsyncLoop:
             wait = await self._turn()
         except Exception as error:  # noqa: BLE001 - logged, and the worker lives on
             # Whatever it is, a worker that ends delivers nothing: wait a while, and go on.
-            self._failures += 1
-            wait = pause_s(self._failures, random.random)
-            if isinstance(error, StoreError):
-                _log.warning("the worker goes on in %.1f s: %s", wait, plain(str(error)))
-            else:
-                _log.exception("the worker goes on in %.1f s", wait)
+            wait = self._faults.met(error, random.random)
         else:
-            self._failures = 0
+            self._faults.over()
         return wait
 
     async def _turn(self) -> float:
@@ -155,13 +176,8 @@ class AsyncLoop:
         if self._flags.stopping:
             return POLL_S
         if self._slots.free > 0 and await self._is_due():
-            claims = await claim(self._settings, self._slots)
-            self._eager = bool(claims)
-            for each in claims:
-                task = asyncio.create_task(self._attempt(each), name=f"hookkit-send-{each.delivery_id}")
-                self._sending.add(task)
-                task.add_done_callback(self._sending.discard)
-            if claims:
+            self._eager = bool(await self._claim())
+            if self._eager:
                 await asyncio.sleep(0)
                 return 0.0
         if self._chores.is_due(time.monotonic()):
@@ -177,6 +193,62 @@ class AsyncLoop:
         now = self._settings.clock.now()
         due = await self._settings.store.next_due(now=now)
         return due is not None and due <= now
+
+    async def _claim(self) -> list[Claim]:
+        """Claim what the slots allow, and begin with it."""
+        return await claim(self._settings, self._slots, begin=self._send)
+
+    async def _tidy(self) -> None:
+        """Do one small piece of housekeeping, so that deliveries never wait for it."""
+        store, log, before, touched = self._settings.store, self._settings.log, self._settings.bounds(), 0
+        try:
+            for one in (store, log) if log is not store else (store,):
+                touched += await one.prune(
+                    payloads_before=before.payloads, entries_before=before.entries, limit=PRUNE_BATCH
+                )
+            touched += await store.expire_held(before=before.held, now=self._settings.clock.now(), limit=PRUNE_BATCH)
+            if touched == 0 and log is not store:
+                touched = await self._tell(log)
+        except Exception:  # noqa: BLE001 - logged, and tried again when it is due again
+            # Deliveries must not wait for what can wait.
+            _log.exception("housekeeping broke off")
+            touched = 0
+        self._chores.done(time.monotonic(), more=touched > 0)
+
+    async def _tell(self, log: AsyncLogStore) -> int:
+        """Have a log that is elsewhere hear of some that ended without an attempt; return how many."""
+        if self._untold is None:
+            now = self._settings.clock.now()
+            self._untold = await self._settings.store.ended(since=self._told_since or self._settings.bounds().payloads)
+            # The next round tells these again: a worker's last word on an attempt may have come in after ours.
+            self._told_since = now - self._settings.housekeeping
+        part = self._untold[:TELL_BATCH]
+        await record_ends(self._settings.store, log, part)
+        self._untold = self._untold[TELL_BATCH:] if part else None
+        return len(part)
+
+
+class AsyncLoop(AsyncTurns):
+    """Claims, has sent, and settles, until it is stopped.
+
+    Args:
+        settings: The worker's.
+        courier: Makes the attempts.
+        flags: The worker's.
+    """
+
+    def __init__(self, settings: Settings[AsyncStore, AsyncLogStore], courier: AsyncCourier, flags: Flags) -> None:
+        super().__init__(settings, flags)
+        self._courier = courier
+        self._sending: set[asyncio.Task[None]] = set()
+        self._unsettled: list[Settlement] = []
+        self._renew_at = time.monotonic() + settings.renewal_s
+
+    async def _send(self, claims: Sequence[Claim]) -> None:
+        for each in claims:
+            task = asyncio.create_task(self._attempt(each), name=f"hookkit-send-{each.delivery_id}")
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
     async def _attempt(self, each: Claim) -> None:
         """Send, as a task, and hand the outcome to the loop."""
@@ -209,37 +281,11 @@ class AsyncLoop:
             )
         self._renew_at = time.monotonic() + self._settings.renewal_s
 
-    async def _tidy(self) -> None:
-        """Do one small piece of housekeeping, so that deliveries never wait for it."""
-        store, log, before, touched = self._settings.store, self._settings.log, self._settings.bounds(), 0
-        try:
-            for one in (store, log) if log is not store else (store,):
-                touched += await one.prune(
-                    payloads_before=before.payloads, entries_before=before.entries, limit=PRUNE_BATCH
-                )
-            touched += await store.expire_held(before=before.held, now=self._settings.clock.now(), limit=PRUNE_BATCH)
-            if touched == 0 and log is not store:
-                touched = await self._tell(log)
-        except Exception:  # noqa: BLE001 - logged, and tried again when it is due again
-            # Deliveries must not wait for what can wait.
-            _log.exception("housekeeping broke off")
-            touched = 0
-        self._chores.done(time.monotonic(), more=touched > 0)
-
-    async def _tell(self, log: AsyncLogStore) -> int:
-        """Have a log that is elsewhere hear of some that ended without an attempt; return how many."""
-        if self._untold is None:
-            now = self._settings.clock.now()
-            self._untold = await self._settings.store.ended(since=self._told_since or self._settings.bounds().payloads)
-            # The next round tells these again: a worker's last word on an attempt may have come in after ours.
-            self._told_since = now - self._settings.housekeeping
-        part = self._untold[:TELL_BATCH]
-        await record_ends(self._settings.store, log, part)
-        self._untold = self._untold[TELL_BATCH:] if part else None
-        return len(part)
-
     async def _end(self) -> None:
         """Settle what has come in, and give the rest back. It is the last that can be done, and raises nothing."""
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
         try:
             await self._settle()
             if self._slots.taken:
@@ -257,4 +303,4 @@ class AsyncLoop:
             return False
         unsettled = len(self._unsettled)
         # A store that fails again and again must not keep a worker from stopping; the leases run out by themselves.
-        return len(self._slots.taken) <= unsettled and (unsettled == 0 or self._failures >= STOP_TRIES)
+        return len(self._slots.taken) <= unsettled and (unsettled == 0 or self._faults.count >= STOP_TRIES)

@@ -6,17 +6,17 @@ Everything happens in one event loop; no connection to the store is held while s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from hookkit._async.courier import AsyncCourier
 from hookkit._async.loop import AsyncLoop, Flags, claim
+from hookkit._async.running import AsyncRunner
 from hookkit.clock import SYSTEM_CLOCK
 from hookkit.delivery import check_lease
 from hookkit.errors import StoreError
@@ -24,7 +24,6 @@ from hookkit.fairness import Slots
 from hookkit.kinds import check_store, targets_of
 from hookkit.model import as_duration
 from hookkit.profiles import BUILTIN
-from hookkit.wakeups import listen
 from hookkit.working import Settings, announce
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncWorker"]
 
 
-class AsyncWorker:
+class AsyncWorker(AsyncRunner):
     """Delivers what is due. Run as many as you like, in as many processes; each delivery is claimed by one.
 
     Args:
@@ -54,7 +53,7 @@ class AsyncWorker:
         on_notice: Called with each :class:`~hookkit.Notice`, in the event loop. What it raises is logged.
         clock: The time.
         housekeeping: How often old payloads and log entries are deleted; a timedelta, or seconds.
-        keep_payloads: How long after its end a delivery keeps its payload.
+        keep_payloads: How long after its end a delivery keeps its payload, and its attempts the bodies of answers.
         keep_log: How long after its end a delivery stays in the log.
         keep_held: How old a held delivery may grow; then it fails (``expired``).
 
@@ -81,6 +80,7 @@ class AsyncWorker:
         keep_held: timedelta | float = timedelta(days=30),
     ) -> None:
         check_store("AsyncWorker", store)
+        super().__init__(store, "hookkit-worker")
         if concurrency < 1:
             raise ValueError("concurrency is at least 1")
         if as_duration(housekeeping) <= timedelta(0):
@@ -106,89 +106,11 @@ class AsyncWorker:
         self._logs = logs
         self._transport = transport
         self._targets = targets_of(targets, transport)
-        self._flags: Flags | None = None
-        self._first: Flags | None = Flags()  # the first run's: this task may not have begun when it is stopped
         self._made_transport: AsyncHttpxTransport | None = None
         self._courier: AsyncCourier | None = None
-        self._running: asyncio.Task[None] | None = None
 
-    # --- Running ------------------------------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Run in a task of its own until :meth:`stop`. Starting it twice is harmless."""
-        if not self._is_running():
-            flags = self._flags = Flags()
-            self._first = None
-            self._running = asyncio.create_task(self._pump(flags), name="hookkit-worker")
-
-    async def run(self) -> None:
-        """Run until :meth:`stop` is called, or until this task is cancelled: then leases are given back.
-
-        A stop that came before the first run counts: this returns at once then, and runs when it is called again.
-
-        Raises:
-            RuntimeError: It is running already.
-        """
-        if self._is_running():
-            raise RuntimeError("this worker is running already")
-        self._flags, self._first, self._running = self._first or Flags(), None, None
-        await self._pump(self._flags)
-
-    def _is_running(self) -> bool:
-        # A task that was cancelled before it began, by an event loop that ended, has left its flags behind.
-        return self._flags is not None and not (self._running is not None and self._running.done())
-
-    async def stop(self, timeout: float | None = None) -> bool:
-        """Claim nothing more, wait for what is being sent, and give back what was not finished, uncounted.
-
-        What was sent and cannot be stored, because the store fails, is tried a few times, and then left to be sent
-        again when its lease has run out.
-
-        Args:
-            timeout: How long to wait, in seconds; None: as long as the attempts take, which have a deadline each.
-
-        Returns:
-            True if everything was finished in time.
-        """
-        flags, finished = self._flags, True
-        if flags is not None and self._is_running():
-            flags.stopping = True
-            flags.signal.set()
-            try:
-                await asyncio.wait_for(flags.ended.wait(), timeout)
-            except TimeoutError:
-                finished = False
-                flags.abandoned = True
-                flags.signal.set()
-                await flags.ended.wait()
-        elif self._first is not None:
-            self._first.stopping = True
-        await self._close()
-        return finished
-
-    async def _pump(self, flags: Flags) -> None:
-        events = asyncio.get_running_loop()
-
-        def look() -> None:
-            # The emitter may be on any thread, and may outlive this event loop.
-            with contextlib.suppress(RuntimeError):
-                events.call_soon_threadsafe(flags.signal.set)
-
-        forget = listen(self._settings.store, look)
-        try:
-            await AsyncLoop(self._settings, self._tools(), flags).serve()
-        finally:
-            forget()
-            await self._close()
-            self._flags = None
-            flags.ended.set()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+    async def _serve(self, flags: Flags) -> None:
+        await AsyncLoop(self._settings, self._tools(), flags).serve()
 
     def _tools(self) -> AsyncCourier:
         """Return the courier, made when it is first needed."""

@@ -7,23 +7,24 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from hookkit import health
-from hookkit.delivery import give_up, is_spent, judge, prepare, retry_policy
+from hookkit import health, ids
+from hookkit.delivery import give_up, is_spent, judge, prepare, reply_reason, retry_policy, sample
 from hookkit.errors import HookkitError, NotFound, TargetRefused
-from hookkit.model import Notice, Reply
+from hookkit.model import Notice, Reply, Request, TestResult
 from hookkit.plaintext import plain
 from hookkit.working import TELL_BATCH, is_sound
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hookkit.model import LogEntry, Request
+    from hookkit.events import Catalog
+    from hookkit.model import Endpoint, LogEntry
     from hookkit.profiles import Profile
     from hookkit.protocols import Clock, DeliveryQueue, LogStore, Store, Transport
     from hookkit.targets import TargetPolicy
     from hookkit.work import Claim, Settlement
 
-__all__ = ["Courier", "record_ends", "send", "tell_ends"]
+__all__ = ["Courier", "record_ends", "send", "tell_ends", "try_out"]
 
 _log: Final = logging.getLogger("hookkit.courier")
 
@@ -38,6 +39,46 @@ def send(transport: Transport, request: Request) -> Reply:
     except Exception:  # noqa: BLE001 - a host's transport; logged
         _log.exception("the transport raised")
     return Reply(None, reason="protocol_error")
+
+
+def try_out(
+    transport: Transport,
+    endpoint: Endpoint,
+    profile: Profile,
+    name: str,
+    *,
+    catalog: Catalog | None,
+    targets: TargetPolicy,
+    at: datetime,
+) -> TestResult:
+    """Send a webhook one test payload and return its outcome. It raises nothing, so that the next one is sent, too.
+
+    Args:
+        transport: Sends.
+        endpoint: The webhook.
+        profile: Its profile.
+        name: The event's name.
+        catalog: Where the sample is, if there is one.
+        targets: Which URLs may be called.
+        at: The time.
+    """
+    body, request, reply = b"", None, Reply(None, reason="unsendable")
+    try:
+        event = sample(name, catalog, profile, event_id=ids.event_id(), tenant=endpoint.tenant, at=at)
+        body = profile.payload.encode(event, endpoint_id=endpoint.id, test=True)
+        request = prepare(endpoint, profile, event_id=event.id, body=body, at=at)
+        targets.check_url(endpoint.url)
+    except TargetRefused:
+        reply = Reply(None, reason="target_refused")
+    except (HookkitError, ValueError) as error:
+        _log.error("a test of %s cannot be signed: %s", plain(endpoint.id), plain(str(error)))
+    except Exception:  # noqa: BLE001 - a host's scheme or payload; logged
+        _log.exception("a test of %s cannot be signed", plain(endpoint.id))
+    else:
+        reply = send(transport, request)
+    request = request or Request("POST", endpoint.url, (), body, profile.timeout)
+    reason = reply_reason(reply)
+    return TestResult(name, not reason, reply.status, reason, reply.elapsed, request)
 
 
 def tell_ends(store: Store, logs: LogStore, *, since: datetime) -> None:

@@ -7,8 +7,9 @@ import logging
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
@@ -24,9 +25,9 @@ from hookkit.working import (
     STOP_TRIES,
     TELL_BATCH,
     Chores,
+    Faults,
     Settings,
     announce,
-    pause_s,
     wait_s,
 )
 
@@ -37,19 +38,29 @@ if TYPE_CHECKING:
     from hookkit.protocols import LogStore, Store
     from hookkit.work import Claim, Lane, Settlement
 
-__all__ = ["Flags", "Loop", "claim"]
+__all__ = ["Flags", "Loop", "Turns", "claim"]
 
 _log: Final = logging.getLogger("hookkit.worker")
 
 
-def claim(settings: Settings[Store, LogStore], slots: Slots, *, once: bool = False) -> list[Claim]:
+def claim(
+    settings: Settings[Store, LogStore],
+    slots: Slots,
+    *,
+    once: bool = False,
+    ask: Callable[..., list[Claim]] | None = None,
+    begin: Callable[[Sequence[Claim]], None] | None = None,
+) -> list[Claim]:
     """Claim what the slots allow: first attempts before retries before what was asked for again.
 
     Args:
         settings: The worker's.
         slots: Its slots; what is claimed is counted in.
         once: Nothing is claimed after this, so slots kept for retries that are not due are given to first attempts.
+        ask: Who is asked for claims, as the store's ``claim`` is, which None stands for.
+        begin: Told of what each lane has as soon as it has answered: what is new need not wait for the other lanes.
     """
+    ask = ask or settings.store.claim
     claims: list[Claim] = []
     lanes: tuple[Lane, ...] = (*LANES, "first") if once else LANES
     for index, lane in enumerate(lanes):
@@ -57,7 +68,7 @@ def claim(settings: Settings[Store, LogStore], slots: Slots, *, once: bool = Fal
         if limits.limit == 0:
             continue
         try:
-            found = settings.store.claim(
+            found = ask(
                 now=settings.clock.now(),
                 lane=lane,
                 limit=limits.limit,
@@ -69,10 +80,12 @@ def claim(settings: Settings[Store, LogStore], slots: Slots, *, once: bool = Fal
             )
         except Exception:
             if claims:
-                break  # these have to be sent; whatever it was, it comes again
+                break  # these are to be sent; whatever it was, it comes again
             raise
         slots.take(lane, found)
         claims += found
+        if begin is not None and found:
+            begin(found)
     return claims
 
 
@@ -107,32 +120,43 @@ class Flags:
             self._rings.get(timeout=seconds)
 
 
-class Loop:
-    """Claims, has sent, and settles, until it is stopped.
+class Turns(ABC):
+    """One turn after another, until it is stopped: what the worker's loop and a relay's have in common.
 
     Args:
         settings: The worker's.
-        courier: Makes the attempts.
-        pool: Where they are made.
         flags: The worker's.
     """
 
-    def __init__(
-        self, settings: Settings[Store, LogStore], courier: Courier, pool: ThreadPoolExecutor, flags: Flags
-    ) -> None:
+    def __init__(self, settings: Settings[Store, LogStore], flags: Flags) -> None:
         self._settings = settings
-        self._courier = courier
-        self._pool = pool
         self._flags = flags
         self._slots = Slots(settings.concurrency)
-        self._done: deque[tuple[Claim, Settlement | None]] = deque()
-        self._unsettled: list[Settlement] = []
-        self._renew_at = time.monotonic() + settings.renewal_s
         self._chores = Chores(settings.housekeeping.total_seconds(), time.monotonic())
         self._untold: list[str] | None = None
         self._told_since: datetime | None = None
-        self._failures = 0
+        self._faults = Faults()
         self._eager = True
+
+    @abstractmethod
+    def _renew(self) -> None:
+        """See to what is claimed already."""
+
+    @abstractmethod
+    def _settle(self) -> None:
+        """Store what has come of it."""
+
+    @abstractmethod
+    def _send(self, claims: Sequence[Claim]) -> None:
+        """Begin with what has just been claimed."""
+
+    @abstractmethod
+    def _end(self) -> None:
+        """Do the last that can be done. It raises nothing."""
+
+    @abstractmethod
+    def _is_over(self) -> bool:
+        """Return whether to stop now."""
 
     def serve(self) -> None:
         """Serve until stopped. Nothing that the store or a delivery does ends it."""
@@ -150,14 +174,9 @@ class Loop:
             wait = self._turn()
         except Exception as error:  # noqa: BLE001 - logged, and the worker lives on
             # Whatever it is, a worker that ends delivers nothing: wait a while, and go on.
-            self._failures += 1
-            wait = pause_s(self._failures, random.random)
-            if isinstance(error, StoreError):
-                _log.warning("the worker goes on in %.1f s: %s", wait, plain(str(error)))
-            else:
-                _log.exception("the worker goes on in %.1f s", wait)
+            wait = self._faults.met(error, random.random)
         else:
-            self._failures = 0
+            self._faults.over()
         return wait
 
     def _turn(self) -> float:
@@ -167,10 +186,8 @@ class Loop:
         if self._flags.stopping:
             return POLL_S
         if self._slots.free > 0 and self._is_due():
-            claims = claim(self._settings, self._slots)
-            self._eager = bool(claims)
-            self._send(claims)
-            if claims:
+            self._eager = bool(self._claim())
+            if self._eager:
                 return 0.0
         if self._chores.is_due(time.monotonic()):
             self._tidy()
@@ -185,6 +202,58 @@ class Loop:
         now = self._settings.clock.now()
         due = self._settings.store.next_due(now=now)
         return due is not None and due <= now
+
+    def _claim(self) -> list[Claim]:
+        """Claim what the slots allow, and begin with it."""
+        return claim(self._settings, self._slots, begin=self._send)
+
+    def _tidy(self) -> None:
+        """Do one small piece of housekeeping, so that deliveries never wait for it."""
+        store, log, before, touched = self._settings.store, self._settings.log, self._settings.bounds(), 0
+        try:
+            for one in (store, log) if log is not store else (store,):
+                touched += one.prune(payloads_before=before.payloads, entries_before=before.entries, limit=PRUNE_BATCH)
+            touched += store.expire_held(before=before.held, now=self._settings.clock.now(), limit=PRUNE_BATCH)
+            if touched == 0 and log is not store:
+                touched = self._tell(log)
+        except Exception:  # noqa: BLE001 - logged, and tried again when it is due again
+            # Deliveries must not wait for what can wait.
+            _log.exception("housekeeping broke off")
+            touched = 0
+        self._chores.done(time.monotonic(), more=touched > 0)
+
+    def _tell(self, log: LogStore) -> int:
+        """Have a log that is elsewhere hear of some that ended without an attempt; return how many."""
+        if self._untold is None:
+            now = self._settings.clock.now()
+            self._untold = self._settings.store.ended(since=self._told_since or self._settings.bounds().payloads)
+            # The next round tells these again: a worker's last word on an attempt may have come in after ours.
+            self._told_since = now - self._settings.housekeeping
+        part = self._untold[:TELL_BATCH]
+        record_ends(self._settings.store, log, part)
+        self._untold = self._untold[TELL_BATCH:] if part else None
+        return len(part)
+
+
+class Loop(Turns):
+    """Claims, has sent, and settles, until it is stopped.
+
+    Args:
+        settings: The worker's.
+        courier: Makes the attempts.
+        pool: Where they are made.
+        flags: The worker's.
+    """
+
+    def __init__(
+        self, settings: Settings[Store, LogStore], courier: Courier, pool: ThreadPoolExecutor, flags: Flags
+    ) -> None:
+        super().__init__(settings, flags)
+        self._courier = courier
+        self._pool = pool
+        self._done: deque[tuple[Claim, Settlement | None]] = deque()
+        self._unsettled: list[Settlement] = []
+        self._renew_at = time.monotonic() + settings.renewal_s
 
     def _send(self, claims: Sequence[Claim]) -> None:
         failure: RuntimeError | None = None
@@ -234,33 +303,6 @@ class Loop:
             )
         self._renew_at = time.monotonic() + self._settings.renewal_s
 
-    def _tidy(self) -> None:
-        """Do one small piece of housekeeping, so that deliveries never wait for it."""
-        store, log, before, touched = self._settings.store, self._settings.log, self._settings.bounds(), 0
-        try:
-            for one in (store, log) if log is not store else (store,):
-                touched += one.prune(payloads_before=before.payloads, entries_before=before.entries, limit=PRUNE_BATCH)
-            touched += store.expire_held(before=before.held, now=self._settings.clock.now(), limit=PRUNE_BATCH)
-            if touched == 0 and log is not store:
-                touched = self._tell(log)
-        except Exception:  # noqa: BLE001 - logged, and tried again when it is due again
-            # Deliveries must not wait for what can wait.
-            _log.exception("housekeeping broke off")
-            touched = 0
-        self._chores.done(time.monotonic(), more=touched > 0)
-
-    def _tell(self, log: LogStore) -> int:
-        """Have a log that is elsewhere hear of some that ended without an attempt; return how many."""
-        if self._untold is None:
-            now = self._settings.clock.now()
-            self._untold = self._settings.store.ended(since=self._told_since or self._settings.bounds().payloads)
-            # The next round tells these again: a worker's last word on an attempt may have come in after ours.
-            self._told_since = now - self._settings.housekeeping
-        part = self._untold[:TELL_BATCH]
-        record_ends(self._settings.store, log, part)
-        self._untold = self._untold[TELL_BATCH:] if part else None
-        return len(part)
-
     def _end(self) -> None:
         """Settle what has come in, and give the rest back. It is the last that can be done, and raises nothing."""
         try:
@@ -280,4 +322,4 @@ class Loop:
             return False
         unsettled = len(self._unsettled)
         # A store that fails again and again must not keep a worker from stopping; the leases run out by themselves.
-        return len(self._slots.taken) <= unsettled and (unsettled == 0 or self._failures >= STOP_TRIES)
+        return len(self._slots.taken) <= unsettled and (unsettled == 0 or self._faults.count >= STOP_TRIES)

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import attrs
 
 from hookkit import ids
-from hookkit._sync.courier import send, tell_ends
+from hookkit._sync.courier import tell_ends, try_out
 from hookkit.clock import SYSTEM_CLOCK
-from hookkit.delivery import prepare, reply_reason, sample
-from hookkit.errors import InvalidEndpoint, NotFound, TargetRefused
+from hookkit.errors import InvalidEndpoint, NotFound, StoreError
 from hookkit.kinds import check_store, targets_of
-from hookkit.model import Reply, TestResult, as_duration
+from hookkit.model import TestResult, as_duration
 from hookkit.profiles import BUILTIN
 from hookkit.registration import FAILED, check_endpoint, check_fields, profile_of, renewed, rotated, subscribed_events
 from hookkit.stores.tallies import with_state
@@ -224,7 +223,8 @@ class Registry:
         """Send a test payload for every event a webhook subscribes to, now, and return what came back.
 
         They are sent one after another. It works while the webhook is disabled, and touches neither log, nor health,
-        nor circuit breaker. Every event is sent, even if one fails.
+        nor circuit breaker. Every event is sent, even if one fails; one that cannot be made or signed (a key that its
+        profile cannot use, say) is ``unsendable``, and the log says why.
 
         Args:
             id: The webhook's id.
@@ -233,7 +233,8 @@ class Registry:
 
         Raises:
             NotFound: There is no such webhook.
-            InvalidEndpoint: `events` has something that is no event's name, or a custom header cannot be sent.
+            InvalidEndpoint: `events` has something that is no event's name, or the webhook's profile is not known.
+            StoreError: Its secrets do not open.
         """
         endpoint = self.get(id)
         names = subscribed_events(endpoint.events if events is None else events, self._catalog)
@@ -245,19 +246,8 @@ class Registry:
             return [self._send_sample(transport, endpoint, name) for name in names]
 
     def _send_sample(self, transport: Transport, endpoint: Endpoint, name: str) -> TestResult:
-        profile = profile_of(endpoint, self._profiles)
-        now = self._clock.now()
-        event = sample(name, self._catalog, profile, event_id=ids.event_id(), tenant=endpoint.tenant, at=now)
-        body = profile.payload.encode(event, endpoint_id=endpoint.id, test=True)
-        request = prepare(endpoint, profile, event_id=event.id, body=body, at=now)
-        try:
-            self._targets.check_url(endpoint.url)
-        except TargetRefused:
-            reply = Reply(None, reason="target_refused")
-        else:
-            reply = send(transport, request)
-        reason = reply_reason(reply)
-        return TestResult(name, not reason, reply.status, reason, reply.elapsed, request)
+        profile, now = profile_of(endpoint, self._profiles), self._clock.now()
+        return try_out(transport, endpoint, profile, name, catalog=self._catalog, targets=self._targets, at=now)
 
     # --- History ------------------------------------------------------------------------------------------------------
 
@@ -279,7 +269,7 @@ class Registry:
             wanted = [ids] if isinstance(ids, str) else list(ids)
             if self._tenant is not None:
                 for endpoint_id in wanted:
-                    self.get(endpoint_id)
+                    self._seek(endpoint_id)
         now = self._clock.now()
         found = self._logs.health(wanted, now=now, window=as_duration(window))
         if self._logs is self._store:
@@ -378,13 +368,20 @@ class Registry:
         Raises:
             NotFound: There is no such webhook.
         """
-        self.get(id)
+        self._seek(id)
         now = self._clock.now()
         count = self._store.recover(id, since=since, until=until or now, states=states, now=now, dry_run=dry_run)
         wake(self._store)
         return count
 
     # --- Inside -------------------------------------------------------------------------------------------------------
+
+    def _seek(self, id: str) -> None:
+        """Raise NotFound if there is no such webhook. One whose secrets do not open is there all the same."""
+        try:
+            self.get(id)
+        except StoreError:
+            self._store.update_webhook(id, self._own, now=self._clock.now())  # which changes nothing
 
     def _own(self, endpoint: Endpoint) -> Endpoint:
         if self._tenant not in (None, endpoint.tenant):

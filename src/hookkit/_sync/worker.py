@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import random
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from hookkit._sync.courier import Courier
 from hookkit._sync.loop import Flags, Loop, claim
+from hookkit._sync.running import Runner
 from hookkit.clock import SYSTEM_CLOCK
 from hookkit.delivery import check_lease
 from hookkit.errors import StoreError
@@ -25,7 +25,6 @@ from hookkit.fairness import Slots
 from hookkit.kinds import check_store, targets_of
 from hookkit.model import as_duration
 from hookkit.profiles import BUILTIN
-from hookkit.wakeups import listen
 from hookkit.working import Settings, announce
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 
-class Worker:
+class Worker(Runner):
     """Delivers what is due. Run as many as you like, in as many processes; each delivery is claimed by one.
 
     Args:
@@ -55,7 +54,7 @@ class Worker:
         on_notice: Called with each :class:`~hookkit.Notice`, on the worker's thread. What it raises is logged.
         clock: The time.
         housekeeping: How often old payloads and log entries are deleted; a timedelta, or seconds.
-        keep_payloads: How long after its end a delivery keeps its payload.
+        keep_payloads: How long after its end a delivery keeps its payload, and its attempts the bodies of answers.
         keep_log: How long after its end a delivery stays in the log.
         keep_held: How old a held delivery may grow; then it fails (``expired``).
 
@@ -82,6 +81,7 @@ class Worker:
         keep_held: timedelta | float = timedelta(days=30),
     ) -> None:
         check_store("Worker", store)
+        super().__init__(store, "hookkit-worker")
         if concurrency < 1:
             raise ValueError("concurrency is at least 1")
         if as_duration(housekeeping) <= timedelta(0):
@@ -107,94 +107,13 @@ class Worker:
         self._logs = logs
         self._transport = transport
         self._targets = targets_of(targets, transport)
-        self._flags = Flags()
-        self._lock = threading.RLock()  # a signal handler may stop the worker while this thread holds it
         self._made_transport: HttpxTransport | None = None
         self._courier: Courier | None = None
         self._pool: ThreadPoolExecutor | None = None
-        self._running: threading.Thread | None = None
-        self._thread: threading.Thread | None = None
 
-    # --- Running ------------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Run in a thread of its own until :meth:`stop`. Starting it twice is harmless."""
-        with self._lock:
-            if self._is_running():
-                return
-            flags = self._flags = Flags()
-            self._running = self._thread = threading.Thread(
-                target=self._pump, args=(flags,), name="hookkit-worker", daemon=True
-            )
-            self._thread.start()
-
-    def run(self) -> None:
-        """Run on this thread until :meth:`stop` is called, from another thread or from a signal handler.
-
-        A stop that came before the first run counts: this returns at once then, and runs when it is called again.
-
-        Raises:
-            RuntimeError: It is running already.
-        """
-        with self._lock:
-            if self._is_running():
-                raise RuntimeError("this worker is running already")
-            if self._running is not None:  # else a signal may have come between the making and the running
-                self._flags = Flags()
-            self._running = threading.current_thread()
-            flags = self._flags
-        self._pump(flags)
-
-    def _is_running(self) -> bool:
-        running = self._running  # its thread does not live on in a forked child
-        return running is not None and running.is_alive() and not self._flags.ended.is_set()
-
-    def stop(self, timeout: float | None = None) -> bool:
-        """Claim nothing more, wait for what is being sent, and give back what was not finished, uncounted.
-
-        Called on the worker's own thread, such as from a signal handler, it does not wait: :meth:`run` returns when all
-        is finished. What was sent and cannot be stored, because the store fails, is tried a few times, and then left to
-        be sent again when its lease has run out.
-
-        Args:
-            timeout: How long to wait, in seconds; None: as long as the attempts take, which have a deadline each.
-
-        Returns:
-            True if everything was finished in time.
-        """
-        flags, finished = self._flags, True
-        flags.stopping = True
-        flags.ring()
-        if self._is_running():
-            if self._running is threading.current_thread():
-                return False
-            finished = flags.ended.wait(timeout)
-            if not finished:
-                flags.abandoned = True
-                flags.ring()
-                flags.ended.wait()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-        self._close(wait=finished)
-        return finished
-
-    def _pump(self, flags: Flags) -> None:
-        forget = listen(self._settings.store, flags.ring)
-        try:
-            courier, pool = self._tools()
-            Loop(self._settings, courier, pool, flags).serve()
-        finally:
-            forget()
-            self._close(wait=not flags.abandoned)
-            flags.ended.set()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def _serve(self, flags: Flags) -> None:
+        courier, pool = self._tools()
+        Loop(self._settings, courier, pool, flags).serve()
 
     def _tools(self) -> tuple[Courier, ThreadPoolExecutor]:
         """Return courier and thread pool, made when they are first needed."""

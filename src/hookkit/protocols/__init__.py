@@ -27,11 +27,12 @@ from hookkit.protocols._hosts import (
     Verifier,
     Webhook,
 )
-from hookkit.protocols._queue import DeliveryQueue
+from hookkit.protocols._queue import DeliveryQueue, HandoverQueue
 from hookkit.protocols._sending import AsyncTransport, Transport
 from hookkit.protocols._stores import LogStore, Outbox, WebhookStore
 from hookkit.protocols._whole import (
     AsyncDeliveryQueue,
+    AsyncHandoverQueue,
     AsyncLogStore,
     AsyncOutbox,
     AsyncStore,
@@ -42,6 +43,7 @@ from hookkit.protocols._whole import (
 __all__ = [
     "AsyncDeliveryQueue",
     "AsyncDispatcher",
+    "AsyncHandoverQueue",
     "AsyncLogStore",
     "AsyncOutbox",
     "AsyncStore",
@@ -51,6 +53,7 @@ __all__ = [
     "DeliveryQueue",
     "Dispatcher",
     "EventType",
+    "HandoverQueue",
     "LogStore",
     "Outbox",
     "Payload",

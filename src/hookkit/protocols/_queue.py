@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hookkit.model import DeliveryState
     from hookkit.work import Claim, HealthStep, Lane, Settled, Settlement
 
-__all__ = ["DeliveryQueue"]
+__all__ = ["DeliveryQueue", "HandoverQueue"]
 
 
 class DeliveryQueue(Protocol):
@@ -178,4 +178,44 @@ class DeliveryQueue(Protocol):
         :meth:`LogStore.prune` has deleted, is not among them. The order does not matter. (A log that is kept elsewhere
         hears of settlements only: the shells tell it of these.)
         """
+        ...
+
+
+class HandoverQueue(DeliveryQueue, Protocol):
+    """A queue that can hand deliveries to an engine: what a relay needs. Optional; the shipped stores have it.
+
+    An **offer** is a lease that nobody works on yet. It counts as a lease wherever leases count, and differs in two
+    ways: its claim id begins with ``off_``, and when it runs out nothing is lost: it is as if it had been given back.
+    So an offer may be forgotten by whoever was told of it, at the price of time. Like any claim id, an offer's can be
+    given to :meth:`~DeliveryQueue.extend`, :meth:`~DeliveryQueue.give_back` and :meth:`~DeliveryQueue.settle`.
+    """
+
+    def offer(
+        self,
+        *,
+        now: datetime,
+        lane: Lane,
+        limit: int,
+        limit_busy: int,
+        limit_failing: int,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]:
+        """As :meth:`~DeliveryQueue.claim`, with offers in place of leases."""
+        ...
+
+    def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None:
+        """Make an offer a lease of `owner`'s, which begins now; return None if it is no offer that still stands.
+
+        Each offer is taken by one caller only. From then on the claim id begins with ``clm_`` where it began with
+        ``off_`` (:func:`hookkit.work.taken_id`), and the offer's is stale. The attempt was counted by the offer.
+
+        An offer whose webhook is disabled, on hold or gone meanwhile, or whose secrets do not open, is given back, and
+        None returned.
+        """
+        ...
+
+    def outstanding(self, claim_ids: Collection[str], *, now: datetime) -> set[str]:
+        """Return those of these claim ids that are still held, and change nothing. Cheap enough to ask often."""
         ...

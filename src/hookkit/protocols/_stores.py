@@ -162,9 +162,10 @@ class LogStore(Protocol):
     def prune(self, *, payloads_before: datetime, entries_before: datetime, limit: int) -> int:
         """Forget what is old, at most `limit` deliveries, and return how many it touched; 0: nothing is left to do.
 
-        Deliveries that finished before `payloads_before` lose their body; those that finished before `entries_before`
-        are deleted with their attempts. A delivery that is not finished loses nothing. An event's id and idempotency
-        key are free again once none of its deliveries, redeliveries aside, has its body any more; those of an event
-        stored without deliveries, once that was before `payloads_before` (it is not counted).
+        Deliveries that finished before `payloads_before` lose their body, and their attempts the body of the response,
+        which may hold it; those that finished before `entries_before` are deleted with their attempts. A delivery that
+        is not finished loses nothing. An event's id and idempotency key are free again once none of its deliveries,
+        redeliveries aside, has its body any more; those of an event stored without deliveries, once that was before
+        `payloads_before` (it is not counted).
         """
         ...

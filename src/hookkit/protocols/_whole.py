@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 from hookkit.protocols._queue import DeliveryQueue
 from hookkit.protocols._stores import LogStore, Outbox, WebhookStore
 
-__all__ = ["AsyncDeliveryQueue", "AsyncLogStore", "AsyncOutbox", "AsyncStore", "AsyncWebhookStore", "Store"]
+__all__ = [
+    "AsyncDeliveryQueue",
+    "AsyncHandoverQueue",
+    "AsyncLogStore",
+    "AsyncOutbox",
+    "AsyncStore",
+    "AsyncWebhookStore",
+    "Store",
+]
 
 Tx_contra = TypeVar("Tx_contra", contravariant=True)
 
@@ -81,6 +89,25 @@ class AsyncDeliveryQueue(Protocol):
     async def next_due(self, *, now: datetime) -> datetime | None: ...
     async def expire_held(self, *, before: datetime, now: datetime, limit: int) -> int: ...
     async def ended(self, *, since: datetime) -> list[str]: ...
+
+
+class AsyncHandoverQueue(AsyncDeliveryQueue, Protocol):
+    """The async twin of :class:`HandoverQueue`."""
+
+    async def offer(
+        self,
+        *,
+        now: datetime,
+        lane: Lane,
+        limit: int,
+        limit_busy: int,
+        limit_failing: int,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]: ...
+    async def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None: ...
+    async def outstanding(self, claim_ids: Collection[str], *, now: datetime) -> set[str]: ...
 
 
 class AsyncLogStore(Protocol):

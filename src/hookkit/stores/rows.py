@@ -305,9 +305,19 @@ def attempt_from(row: Row) -> Attempt:
         status=row[4],
         reason=row[5],
         retry_after=None if row[6] is None else timedelta(microseconds=row[6]),
-        response_headers=() if row[7] is None else tuple((name, value) for name, value in json.loads(row[7])),
+        response_headers=_response_headers(row[7]),
         response_body=b"" if row[8] is None else bytes(row[8]),
     )
+
+
+def _response_headers(stored: str | bytes | None) -> tuple[tuple[str, str], ...]:
+    """Return what a receiver answered; nothing if it cannot be read: no delivery is to wait for that."""
+    if stored is None:
+        return ()
+    try:
+        return tuple((str(name), str(value)) for name, value in json.loads(stored))
+    except _DAMAGE:
+        return ()
 
 
 def entry_from(row: Row, attempts: Sequence[Attempt]) -> LogEntry:

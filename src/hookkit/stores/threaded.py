@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 import attrs
 
 from hookkit.errors import StoreError
+from hookkit.kinds import check_handover
 from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
 from hookkit.protocols import Store
 from hookkit.work import Claim, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
@@ -180,6 +181,41 @@ class ThreadedStore:
             owner=owner,
             profiles=profiles,
         )
+
+    async def offer(
+        self,
+        *,
+        now: datetime,
+        lane: Lane,
+        limit: int,
+        limit_busy: int,
+        limit_failing: int,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]:
+        """As :meth:`hookkit.protocols.HandoverQueue.offer`."""
+        return await self._write(
+            check_handover("ThreadedStore", self._store).offer,
+            now=now,
+            lane=lane,
+            limit=limit,
+            limit_busy=limit_busy,
+            limit_failing=limit_failing,
+            lease=lease,
+            owner=owner,
+            profiles=profiles,
+        )
+
+    async def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None:
+        """As :meth:`hookkit.protocols.HandoverQueue.take`."""
+        return await self._write(
+            check_handover("ThreadedStore", self._store).take, offer_id, now=now, lease=lease, owner=owner
+        )
+
+    async def outstanding(self, claim_ids: Collection[str], *, now: datetime) -> set[str]:
+        """As :meth:`hookkit.protocols.HandoverQueue.outstanding`."""
+        return await self._read(check_handover("ThreadedStore", self._store).outstanding, claim_ids, now=now)
 
     async def claim_one(self, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim:
         """As :meth:`hookkit.protocols.DeliveryQueue.claim_one`."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hookkit.testing.kits.clocks import ClockContract as ClockContract
     from hookkit.testing.kits.dispatchers import DispatcherContract as DispatcherContract
     from hookkit.testing.kits.fixtures import Transaction as Transaction
+    from hookkit.testing.kits.handover import HandoverQueueContract as HandoverQueueContract
     from hookkit.testing.kits.inbox import InboxContract as InboxContract
     from hookkit.testing.kits.log import LogStoreContract as LogStoreContract
     from hookkit.testing.kits.outbox import OutboxContract as OutboxContract
@@ -52,6 +53,7 @@ _KITS = {
     "DeliveryQueueContract": "queue",
     "DispatcherContract": "dispatchers",
     "EventTypeContract": "subjects",
+    "HandoverQueueContract": "handover",
     "InboxContract": "inbox",
     "LogStoreContract": "log",
     "OutboxContract": "outbox",
@@ -74,6 +76,7 @@ __all__ = [
     "DispatcherContract",
     "EventTypeContract",
     "FakeTransport",
+    "HandoverQueueContract",
     "InboxContract",
     "LogStoreContract",
     "ManualClock",

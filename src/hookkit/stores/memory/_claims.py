@@ -7,10 +7,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import allocate
+from hookkit.fairness import Limits, allocate
 from hookkit.ids import new_id
 from hookkit.stores.memory._tables import Delivery, MemoryLine, Tables
-from hookkit.work import Claim, Lane
+from hookkit.work import CLAIMED, OFFERED, Claim, Lane, taken_id
 
 __all__ = ["MemoryClaims"]
 
@@ -33,6 +33,26 @@ class MemoryClaims:
         profiles: Collection[str],
     ) -> list[Claim]:
         """Lease due deliveries of one lane."""
+        return self._claim(CLAIMED, now, lane, Limits(limit, limit_busy, limit_failing), lease, profiles)
+
+    def offer(
+        self,
+        *,
+        now: datetime,
+        lane: Lane,
+        limit: int,
+        limit_busy: int,
+        limit_failing: int,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]:
+        """Lease due deliveries of one lane to whoever takes them."""
+        return self._claim(OFFERED, now, lane, Limits(limit, limit_busy, limit_failing), lease, profiles)
+
+    def _claim(
+        self, kind: str, now: datetime, lane: Lane, limits: Limits, lease: timedelta, profiles: Collection[str]
+    ) -> list[Claim]:
         tables = self._tables
         with tables.lock:
             tables.reap(now)
@@ -44,13 +64,13 @@ class MemoryClaims:
             order = sorted(due, key=lambda endpoint_id: (due[endpoint_id][0].due_at, due[endpoint_id][0].seq))
             slots = allocate(
                 [tables.lines[endpoint_id].candidate(len(due[endpoint_id])) for endpoint_id in order],
-                limit=limit,
-                limit_busy=limit_busy,
-                limit_failing=limit_failing,
+                limit=limits.limit,
+                limit_busy=limits.limit_busy,
+                limit_failing=limits.limit_failing,
             )
             claims: list[Claim] = []
             for endpoint_id, count in slots.items():
-                claims += [self._lease(one, now, lease) for one in due[endpoint_id][:count]]
+                claims += [self._lease(one, now, lease, kind) for one in due[endpoint_id][:count]]
             return claims
 
     def claim_one(self, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim:
@@ -63,6 +83,29 @@ class MemoryClaims:
             if delivery.state != "pending":
                 raise StoreError(f"delivery {delivery_id} is {delivery.state}; only a pending one can be claimed")
             return self._lease(delivery, now, lease)
+
+    def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None:
+        """Make an offer a lease."""
+        tables = self._tables
+        with tables.lock:
+            tables.reap(now)
+            delivery = tables.leases.get(offer_id) if offer_id.startswith(OFFERED) else None
+            if delivery is None:
+                return None
+            line = tables.lines.get(delivery.endpoint_id)
+            if line is None or line.held:
+                tables.take_back(delivery, now)
+                return None
+            del tables.leases[offer_id]
+            delivery.claim_id, delivery.claimed_at, delivery.lease_until = taken_id(offer_id), now, now + lease
+            tables.leases[delivery.claim_id] = delivery
+            return self._as_claim(delivery, delivery.claim_id)
+
+    def outstanding(self, claim_ids: Collection[str], *, now: datetime) -> set[str]:
+        """Return which are still held."""
+        with self._tables.lock:
+            self._tables.reap(now)
+            return {claim_id for claim_id in claim_ids if claim_id in self._tables.leases}
 
     def extend(self, claim_ids: Collection[str], *, now: datetime, lease: timedelta) -> set[str]:
         """Prolong leases."""
@@ -81,10 +124,7 @@ class MemoryClaims:
             tables.reap(now)
             held = {claim_id for claim_id in claim_ids if claim_id in tables.leases}
             for claim_id in held:
-                delivery = tables.leases[claim_id]
-                delivery.counted -= 1
-                tables.unlease(delivery)
-                tables.push(delivery, due_at=now, lane=delivery.lane or "first")
+                tables.take_back(tables.leases[claim_id], now)
             return held
 
     def next_due(self, *, now: datetime) -> datetime | None:
@@ -121,7 +161,7 @@ class MemoryClaims:
             found += taken
         return [tables.deliveries[delivery_id] for _, _, delivery_id in sorted(found)[:room]]
 
-    def _lease(self, delivery: Delivery, now: datetime, lease: timedelta) -> Claim:
+    def _lease(self, delivery: Delivery, now: datetime, lease: timedelta, kind: str = CLAIMED) -> Claim:
         tables = self._tables
         line = tables.lines[delivery.endpoint_id]
         endpoint = tables.webhooks[delivery.endpoint_id]
@@ -129,21 +169,24 @@ class MemoryClaims:
         line.take(endpoint, now)
         delivery.state, delivery.due_at = "leased", None
         delivery.counted += 1
-        delivery.claim_id, delivery.claimed_at, delivery.lease_until = new_id("clm_"), now, now + lease
+        delivery.claim_id, delivery.claimed_at, delivery.lease_until = new_id(kind), now, now + lease
         tables.leases[delivery.claim_id] = delivery
+        return self._as_claim(delivery, delivery.claim_id, busy=busy)
+
+    def _as_claim(self, delivery: Delivery, claim_id: str, *, busy: bool = True) -> Claim:
         return Claim(
-            claim_id=delivery.claim_id,
+            claim_id=claim_id,
             delivery_id=delivery.id,
             event_id=delivery.event_id,
             event_type=delivery.event_type,
             body=delivery.body or b"",
             profile=delivery.profile,
             attempt_number=delivery.counted,
-            endpoint=endpoint,
+            endpoint=self._tables.webhooks[delivery.endpoint_id],
             tenant=delivery.tenant,
             created_at=delivery.created_at,
             attempts=tuple(delivery.attempts),
             schedule_start=delivery.schedule_start,
             busy=busy,
-            failing=line.state.consecutive_failures > 0,
+            failing=self._tables.lines[delivery.endpoint_id].state.consecutive_failures > 0,
         )

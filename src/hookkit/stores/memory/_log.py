@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
+import attrs
+
 from hookkit.errors import NotFound
 from hookkit.model import DeliveryState, Health, LogEntry
 from hookkit.stores.memory._tables import Delivery, Tables
@@ -123,6 +125,8 @@ class MemoryLog:
                     touched += 1
                 elif finished is not None and finished < payloads_before and delivery.body is not None:
                     delivery.body = None
+                    # An answer may hold what it answered.
+                    delivery.attempts = [attrs.evolve(attempt, response_body=b"") for attempt in delivery.attempts]
                     touched += 1
             self._forget_events(payloads_before)
             return touched

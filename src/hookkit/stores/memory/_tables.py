@@ -12,7 +12,7 @@ import attrs
 
 from hookkit.fairness import Line
 from hookkit.model import Attempt, DeliveryState, Emission, Endpoint, LogEntry
-from hookkit.work import Lane
+from hookkit.work import OFFERED, Lane
 
 __all__ = ["Delivery", "MemoryLine", "Tables"]
 
@@ -122,9 +122,18 @@ class Tables:
             line.in_flight -= 1
         delivery.claim_id = delivery.lease_until = delivery.claimed_at = None
 
+    def take_back(self, delivery: Delivery, now: datetime) -> None:
+        """End the lease of `delivery`, the attempt uncounted, and make it due."""
+        delivery.counted -= 1
+        self.unlease(delivery)
+        self.push(delivery, due_at=now, lane=delivery.lane or "first")
+
     def reap(self, now: datetime) -> None:
-        """Turn leases that have run out into lost attempts, due at once."""
+        """Turn leases that have run out into lost attempts, due at once; take offers back that nobody took."""
         for delivery in [one for one in self.leases.values() if one.lease_until is not None and one.lease_until <= now]:
+            if delivery.claim_id is not None and delivery.claim_id.startswith(OFFERED):
+                self.take_back(delivery, now)
+                continue
             started = delivery.claimed_at or now
             delivery.attempts.append(Attempt(delivery.counted, started, now - started, reason="lost"))
             lane: Lane = "recover" if delivery.lane == "recover" else "retry"

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Final
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import Line, allocate
+from hookkit.fairness import Limits, Line, allocate
 from hookkit.ids import new_id
 from hookkit.model import Endpoint
 from hookkit.stores.rows import optional_from_us
@@ -17,7 +17,7 @@ from hookkit.stores.sqlite._database import Database
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
 from hookkit.stores.unreadable import Unreadable
-from hookkit.work import Claim, Lane
+from hookkit.work import CLAIMED, OFFERED, Claim, Lane, taken_id
 
 __all__ = ["SQLiteClaims"]
 
@@ -46,11 +46,38 @@ class SQLiteClaims:
         profiles: Collection[str],
     ) -> list[Claim]:
         """Lease due deliveries of one lane."""
+        limits = Limits(limit, limit_busy, limit_failing)
+        return self._claim(CLAIMED, now, lane, limits, lease, owner, profiles)
+
+    def offer(
+        self,
+        *,
+        now: datetime,
+        lane: Lane,
+        limit: int,
+        limit_busy: int,
+        limit_failing: int,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]:
+        """Lease due deliveries of one lane to whoever takes them."""
+        limits = Limits(limit, limit_busy, limit_failing)
+        return self._claim(OFFERED, now, lane, limits, lease, owner, profiles)
+
+    def _claim(
+        self,
+        kind: str,
+        now: datetime,
+        lane: Lane,
+        limits: Limits,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[Claim]:
         with self._database.writing():
             self._deliveries.reap(now)
-            ready, lines = self._servable(
-                lane, profiles, now, limit=limit, limit_busy=limit_busy, limit_failing=limit_failing
-            )
+            ready, lines = self._servable(lane, profiles, now, limits)
             due = {
                 endpoint_id: self._due(endpoint_id, lane, profiles, now, room)
                 for endpoint_id in ready
@@ -58,12 +85,12 @@ class SQLiteClaims:
             }
             slots = allocate(
                 [lines[endpoint_id][0].candidate(len(rows)) for endpoint_id, rows in due.items()],
-                limit=limit,
-                limit_busy=limit_busy,
-                limit_failing=limit_failing,
+                limit=limits.limit,
+                limit_busy=limits.limit_busy,
+                limit_failing=limits.limit_failing,
             )
             wanted = {endpoint_id: due[endpoint_id][:count] for endpoint_id, count in slots.items()}
-            return self._lease(wanted, lines, now, lease, owner)
+            return self._lease(wanted, lines, now, lease, owner, kind)
 
     def claim_one(self, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim:
         """Lease one delivery."""
@@ -83,6 +110,42 @@ class SQLiteClaims:
                 raise StoreError(lines[endpoint_id][0].unreadable)
             return self._lease({endpoint_id: rows}, lines, now, lease, owner)[0]
 
+    def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None:
+        """Make an offer a lease."""
+        if not offer_id.startswith(OFFERED):
+            return None
+        with self._database.writing():
+            self._deliveries.reap(now)
+            rows = self._database.execute(
+                "SELECT seq, endpoint_id FROM hookkit_deliveries WHERE claim_id = ?", (offer_id,)
+            )
+            if not rows:
+                return None
+            (seq, endpoint_id), lines = rows[0], self._lines.load([rows[0][1]])
+            line, endpoint = lines.get(endpoint_id, (None, None))
+            if line is None or endpoint is None or line.held or line.unreadable:
+                self._give_back([offer_id], now)
+                return None
+            self._database.execute(
+                "UPDATE hookkit_deliveries SET claim_id = ?, claimed_at = ?, lease_until = ?, owner = ? WHERE seq = ?",
+                (taken_id(offer_id), to_us(now), to_us(now + lease), owner, seq),
+            )
+            failing = line.state.consecutive_failures > 0
+            return self._claims({seq: (taken_id(offer_id), endpoint, True, failing)})[0]
+
+    def outstanding(self, claim_ids: Collection[str], *, now: datetime) -> set[str]:
+        """Return which are still held."""
+        held: set[str] = set()
+        with self._database.reading():
+            for part in parts(claim_ids):
+                rows = self._database.execute(
+                    f"SELECT claim_id FROM hookkit_deliveries WHERE claim_id IN ({marks(len(part))}) "  # noqa: S608
+                    "AND lease_until > ?",
+                    (*part, to_us(now)),
+                )
+                held |= {row[0] for row in rows}
+        return held
+
     def extend(self, claim_ids: Collection[str], *, now: datetime, lease: timedelta) -> set[str]:
         """Prolong leases."""
         held: set[str] = set()
@@ -101,19 +164,22 @@ class SQLiteClaims:
         """End leases, the attempt uncounted."""
         with self._database.writing():
             self._deliveries.reap(now)
-            rows: list[Row] = []
-            for part in parts(claim_ids):
-                rows += self._database.execute(
-                    f"SELECT claim_id, seq, endpoint_id, profile, lane FROM hookkit_deliveries "  # noqa: S608
-                    f"WHERE claim_id IN ({marks(len(part))})",
-                    part,
-                )
-            lines = self._lines.load({row[2] for row in rows})
-            for _, seq, endpoint_id, profile, lane in rows:
-                self._deliveries.release(lines.get(endpoint_id))
-                self._deliveries.push(seq, lines.get(endpoint_id), profile=profile, lane=lane, due_at=now, uncount=True)
-            self._lines.save(lines.values(), now)
-            return {row[0] for row in rows}
+            return self._give_back(claim_ids, now)
+
+    def _give_back(self, claim_ids: Collection[str], now: datetime) -> set[str]:
+        rows: list[Row] = []
+        for part in parts(claim_ids):
+            rows += self._database.execute(
+                f"SELECT claim_id, seq, endpoint_id, profile, lane FROM hookkit_deliveries "  # noqa: S608
+                f"WHERE claim_id IN ({marks(len(part))})",
+                part,
+            )
+        lines = self._lines.load({row[2] for row in rows})
+        for _, seq, endpoint_id, profile, lane in rows:
+            self._deliveries.release(lines.get(endpoint_id))
+            self._deliveries.push(seq, lines.get(endpoint_id), profile=profile, lane=lane, due_at=now, uncount=True)
+        self._lines.save(lines.values(), now)
+        return {row[0] for row in rows}
 
     def next_due(self, *, now: datetime) -> datetime | None:
         """Return when a claim could next find something."""
@@ -129,10 +195,7 @@ class SQLiteClaims:
         lane: Lane,
         profiles: Collection[str],
         now: datetime,
-        *,
-        limit: int,
-        limit_busy: int,
-        limit_failing: int,
+        limits: Limits,
     ) -> tuple[list[str], dict[str, tuple[Line, Endpoint]]]:
         """Return the endpoints that could be served, the longest due first, and standings.
 
@@ -142,7 +205,7 @@ class SQLiteClaims:
         ready: list[str] = []
         lines: dict[str, tuple[Line, Endpoint]] = {}
         for _ in range(_LOOKS):
-            ready = self._ready(lane, profiles, now, limit=limit, limit_busy=limit_busy, limit_failing=limit_failing)
+            ready = self._ready(lane, profiles, now, limits)
             lines = self._lines.load(ready)
             unreadable = [(line, endpoint) for line, endpoint in lines.values() if line.unreadable]
             if not unreadable:
@@ -156,10 +219,7 @@ class SQLiteClaims:
         lane: Lane,
         profiles: Collection[str],
         now: datetime,
-        *,
-        limit: int,
-        limit_busy: int,
-        limit_failing: int,
+        limits: Limits,
     ) -> list[str]:
         """Return the endpoints that could be served, the longest due first.
 
@@ -168,7 +228,11 @@ class SQLiteClaims:
         """
         found: list[tuple[int, str]] = []
         for profile, busy, failing in product(sorted(profiles), (0, 1), (0, 1)):
-            most = min(limit, limit_busy if busy else limit, limit_failing if failing else limit)
+            most = min(
+                limits.limit,
+                limits.limit_busy if busy else limits.limit,
+                limits.limit_failing if failing else limits.limit,
+            )
             if most <= 0:
                 continue
             rows = self._database.execute(
@@ -197,13 +261,14 @@ class SQLiteClaims:
         now: datetime,
         lease: timedelta,
         owner: str,
+        kind: str = CLAIMED,
     ) -> list[Claim]:
         leases: dict[int, tuple[str, Endpoint, bool, bool]] = {}
         for endpoint_id, rows in wanted.items():
             line, endpoint = lines[endpoint_id]
             for row in rows:
                 busy, failing = line.in_flight > 0, line.state.consecutive_failures > 0
-                leases[row[0]] = (new_id("clm_"), endpoint, busy, failing)
+                leases[row[0]] = (new_id(kind), endpoint, busy, failing)
                 line.take(endpoint, now)
         at, until = to_us(now), to_us(now + lease)
         self._database.execute_each(

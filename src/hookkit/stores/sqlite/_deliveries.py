@@ -17,6 +17,7 @@ from hookkit.stores.sqlite._counters import Counters
 from hookkit.stores.sqlite._database import Database
 from hookkit.stores.sqlite._lines import Lines
 from hookkit.stores.tallies import class_of
+from hookkit.work import OFFERED
 
 __all__ = ["Deliveries", "Standing"]
 
@@ -109,20 +110,23 @@ class Deliveries:
         return found
 
     def reap(self, now: datetime) -> None:
-        """Turn leases that have run out into lost attempts, due at once."""
+        """Turn leases that have run out into lost attempts, due at once; take offers back that nobody took."""
         rows = self._database.execute(
-            "SELECT seq, endpoint_id, profile, lane, counted, claimed_at, attempted, active_at FROM hookkit_deliveries "
-            "WHERE state = 'leased' AND lease_until <= ?",
+            "SELECT seq, endpoint_id, profile, lane, counted, claimed_at, attempted, active_at, claim_id "
+            "FROM hookkit_deliveries WHERE state = 'leased' AND lease_until <= ?",
             (to_us(now),),
         )
         if not rows:
             return
         lines = self._lines.load({row[1] for row in rows})
-        for seq, endpoint_id, profile, lane, counted, claimed_at, attempted, active_at in rows:
-            started = from_us(claimed_at)
-            attempt = Attempt(counted, started, max(now - started, timedelta(0)), reason="lost")
+        for seq, endpoint_id, profile, lane, counted, claimed_at, attempted, active_at, claim_id in rows:
             standing = lines.get(endpoint_id)
             self.release(standing)
+            if claim_id.startswith(OFFERED):
+                self.push(seq, standing, profile=profile, lane=lane, due_at=now, uncount=True)
+                continue
+            started = from_us(claimed_at)
+            attempt = Attempt(counted, started, max(now - started, timedelta(0)), reason="lost")
             after = self.push(
                 seq, standing, profile=profile, lane="recover" if lane == "recover" else "retry", due_at=now
             )

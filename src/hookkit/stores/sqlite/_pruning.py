@@ -46,6 +46,10 @@ class SQLitePruning:
         self._database.execute_each(
             "UPDATE hookkit_deliveries SET body = NULL WHERE seq = ?", [(row[0],) for row in rows]
         )
+        self._database.execute_each(  # an answer may hold what it answered
+            "UPDATE hookkit_attempts SET response_body = NULL WHERE delivery = ? AND response_body IS NOT NULL",
+            [(row[0],) for row in rows],
+        )
         self._drop_bodies({row[1] for row in rows})
         return len(rows)
 

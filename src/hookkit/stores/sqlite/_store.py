@@ -64,7 +64,10 @@ class SQLiteStore(
     def __init__(
         self, path: str | os.PathLike[str], *, vault: Sealer | None = None, synchronous: Synchronous = "FULL"
     ) -> None:
-        self._database = Database(path, synchronous)
+        self._assemble(Database(path, synchronous), path, vault)
+
+    def _assemble(self, database: Database, path: str | os.PathLike[str], vault: Sealer | None) -> None:
+        self._database = database
         self._coder = Coder(vault)
         self._lines = Lines(self._database, self._coder)
         self._deliveries = Deliveries(self._database, self._lines)

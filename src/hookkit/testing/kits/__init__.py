@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
             "clocks",
             "dispatchers",
             "fairness",
+            "handover",
             "holding",
             "inbox",
             "leases",

@@ -32,6 +32,7 @@ HOSTILE_BODIES = {
     "quotes": b"'\"\\`$1%s?{}",
     "blank": b" \t ",
 }
+HEADERS = (("x-request-id", "7"),)
 
 
 def _ago(hours: float) -> datetime:
@@ -264,6 +265,22 @@ class LogEntryRules(StoreFixtures):
         touched = logs.prune(payloads_before=_ago(7), entries_before=_ago(1000), limit=100)
         assert touched == 1
         assert logs.entry(old.delivery_id) == attrs.evolve(old, body=b"")
+        assert logs.entry(young.delivery_id) == young
+
+    def test_answers_are_forgotten_with_the_payload(self, logs: LogStore) -> None:
+        """Every attempt loses the body of its response, which may hold what it answers, and nothing else."""
+        tries = [
+            attrs.evolve(
+                attempt(number, at=_ago(12 - number), status=500), response_body=b"echo", response_headers=HEADERS
+            )
+            for number in (1, 2)
+        ]
+        old = entry("whk_1", *tries, created_at=_ago(12))
+        young = entry("whk_1", attrs.evolve(tries[0], started_at=_ago(5)), created_at=_ago(5))
+        logs.record([old, young])
+        assert logs.prune(payloads_before=_ago(7), entries_before=_ago(1000), limit=100) == 1
+        bare = tuple(attrs.evolve(one, response_body=b"") for one in tries)
+        assert logs.entry(old.delivery_id) == attrs.evolve(old, body=b"", attempts=bare)
         assert logs.entry(young.delivery_id) == young
 
     def test_old_entries_are_forgotten_with_their_attempts(self, logs: LogStore) -> None:

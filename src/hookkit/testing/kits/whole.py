@@ -13,9 +13,11 @@ from hookkit.model import DeliveryState, LogEntry
 from hookkit.protocols import LogStore
 from hookkit.testing.bench import Bench
 from hookkit.testing.builders import attempt, entry, planned, settlement
+from hookkit.testing.kits.health import HealthTableRules
 from hookkit.testing.kits.log import LogStoreContract
 from hookkit.testing.kits.outbox import OutboxContract
 from hookkit.testing.kits.queue import DeliveryQueueContract
+from hookkit.testing.kits.states import StateTableRules
 from hookkit.testing.kits.webhooks import WebhookStoreContract
 
 __all__ = ["StoreContract"]
@@ -28,8 +30,9 @@ def _fail(bench: Bench, endpoint_id: str, count: int) -> None:
         bench.settle(bench.take(bench.emit(endpoint_id)), 500, step=real_step)
 
 
-def _prune(bench: Bench, logs: LogStore) -> None:
-    """Forget as a worker does by default: payloads after 7 days, entries after 30, until nothing is left to do."""
+def _prune(bench: Bench, logs: LogStore, *, days: int) -> None:
+    """Forget, so many days later, as a worker does by default: payloads after 7 days, entries after 30, to the end."""
+    bench.advance(days * DAY)
     payloads, entries = bench.later(-7 * DAY), bench.later(-30 * DAY)
     for _ in range(100):
         if not logs.prune(payloads_before=payloads, entries_before=entries, limit=100):
@@ -37,7 +40,9 @@ def _prune(bench: Bench, logs: LogStore) -> None:
     pytest.fail("a store of a few deliveries still has something to forget after a hundred calls")
 
 
-class StoreContract(WebhookStoreContract, OutboxContract, DeliveryQueueContract, LogStoreContract):
+class StoreContract(
+    WebhookStoreContract, OutboxContract, DeliveryQueueContract, LogStoreContract, StateTableRules, HealthTableRules
+):
     """Checks a :class:`hookkit.protocols.Store`: all four protocols, and what they owe each other.
 
     Ten lines test a new store::
@@ -327,17 +332,23 @@ class StoreContract(WebhookStoreContract, OutboxContract, DeliveryQueueContract,
         """There is nothing left to send; nor is it recovered."""
         to = bench.register()
         done = bench.finished(to, 500)
-        bench.advance(8 * DAY)
-        _prune(bench, logs)
+        _prune(bench, logs, days=8)
         with pytest.raises(StoreError):
             bench.queue.redeliver(done, now=bench.now)
         assert bench.recover(to, "failed") == 0
 
+    def test_a_forgotten_payload_takes_the_answers_along(self, bench: Bench, logs: LogStore) -> None:
+        """An answer may hold what it answered; the rest of the attempt stays."""
+        done = settlement(bench.take(bench.emit(bench.register())), at=bench.now)
+        tried = attrs.evolve(attempt(at=bench.now), response_body=b"echo", response_headers=(("x-a", "1"),))
+        bench.settle_all([attrs.evolve(done, attempt=tried, entry=attrs.evolve(done.entry, attempts=(tried,)))])
+        _prune(bench, logs, days=8)
+        assert logs.entry(done.entry.delivery_id).attempts == (attrs.evolve(tried, response_body=b""),)
+
     def test_a_forgotten_entry_is_not_found(self, bench: Bench, logs: LogStore) -> None:
         """Neither by the log nor by the queue."""
         done = bench.finished(bench.register())
-        bench.advance(31 * DAY)
-        _prune(bench, logs)
+        _prune(bench, logs, days=31)
         with pytest.raises(NotFound):
             logs.entry(done)
         with pytest.raises(NotFound):
@@ -350,16 +361,14 @@ class StoreContract(WebhookStoreContract, OutboxContract, DeliveryQueueContract,
         to = bench.register()
         bench.settle(bench.take(bench.emit(to, key="k")), 200)
         assert bench.outbox.enqueue([planned(to, key="k")], now=bench.now)[0].duplicate is True
-        bench.advance(8 * DAY)
-        _prune(bench, logs)
+        _prune(bench, logs, days=8)
         assert bench.outbox.enqueue([planned(to, key="k")], now=bench.now)[0].duplicate is False
 
     def test_a_forgotten_payload_frees_its_events_id(self, bench: Bench, logs: LogStore) -> None:
         """With its idempotency key, though the log still has the entry."""
         to = bench.register()
         bench.settle(bench.take(bench.emit(to, id="evt_1")), 200)
-        bench.advance(8 * DAY)
-        _prune(bench, logs)
+        _prune(bench, logs, days=8)
         assert bench.outbox.enqueue([planned(to, id="evt_1")], now=bench.now)[0].duplicate is False
 
     def test_what_is_not_finished_is_not_forgotten(self, bench: Bench, logs: LogStore) -> None:
@@ -370,8 +379,7 @@ class StoreContract(WebhookStoreContract, OutboxContract, DeliveryQueueContract,
         done, waits, stays = (delivery.delivery_id for delivery in plan.deliveries)
         bench.settle(bench.take(done), 200)
         bench.disable(held)
-        bench.advance(365 * DAY)
-        _prune(bench, logs)
+        _prune(bench, logs, days=365)
         assert {name: logs.entry(name).body for name in (waits, stays)} == dict.fromkeys((waits, stays), b"shared")
         assert [(claim.delivery_id, claim.body) for claim in bench.claim()] == [(waits, b"shared")]
         bench.enable(held)
@@ -384,8 +392,7 @@ class StoreContract(WebhookStoreContract, OutboxContract, DeliveryQueueContract,
         bench.advance(6 * DAY)
         again = bench.queue.redeliver(old, now=bench.now)
         body = logs.entry(again).body
-        bench.advance(2 * DAY)
-        _prune(bench, logs)
+        _prune(bench, logs, days=2)
         assert logs.entry(old).body == b""
         event = logs.entry(old).event_id  # free again: the first delivery's payload is gone
         assert bench.outbox.enqueue([planned(id=event, key="k")], now=bench.now)[0].duplicate is False
