@@ -8,11 +8,17 @@ from __future__ import annotations
 
 ROOMS = {
     1: ["errors", "masked", "plaintext"],
-    2: ["clock", "event", "headers", "ids", "jsontext", "keys", "kinds", "model", "signing", "targets", "work"],
+    2: [
+        *["clock", "event", "headers", "ids", "jsontext", "keys"],
+        *["kinds", "model", "signing", "states", "targets", "work"],
+    ],
     3: ["catalogs", "checks", "events", "fairness", "health", "payloads", "protocols", "redaction", "retry", "schemes"],
     4: ["delivery", "profiles", "registration", "stores", "transports", "vault", "verify"],
     5: ["_async", "_sync", "wakeups", "working"],
-    6: ["__main__", "_demo", "_listen", "_rekey", "challenges", "console", "contrib", "explain", "inbox"],
+    6: [
+        *["__main__", "_demo", "_doctor", "_listen", "_places", "_rekey", "_work"],
+        *["challenges", "console", "contrib", "explain", "inbox"],
+    ],
     7: ["_pytest", "testing"],
 }
 """Floor: its rooms. The root package stands below all of them: it may import none, and loads names only when asked."""

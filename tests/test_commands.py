@@ -701,7 +701,7 @@ def test_the_inboxs_schema_for_postgres(capsys) -> None:
     assert main(["schema", "--of", "inbox", "--dialect", "postgres"]) == 0
     text = capsys.readouterr().out
     assert "CREATE TABLE hookkit.inbox (" in text
-    assert "INSERT INTO hookkit.inbox_schema (version, applied_at) VALUES (1, " in text
+    assert "INSERT INTO hookkit.inbox_schema (version, applied_at, usable_from) VALUES (1, " in text
 
 
 @pytest.mark.parametrize("command", ["verify", "listen"])

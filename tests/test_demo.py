@@ -388,4 +388,4 @@ def test_every_migration_is_printed_in_order(dialect: str, capsys: pytest.Captur
     for number, file in enumerate(files, start=1):
         at = text.index(file.read_text("utf-8").rstrip(), at)
         at = text.index(f"VALUES ({number}, ", at)
-    assert text.count("(version, applied_at) VALUES") == len(files) > 0
+    assert text.count("(version, applied_at, usable_from) VALUES") == len(files) > 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-import hookkit._rekey
+import hookkit._places
 from hookkit import InvalidEndpoint, Registry, StoreError
 from hookkit.__main__ import main
 from hookkit.stores import resealing
@@ -389,8 +389,8 @@ def test_what_is_no_database_of_ours(
     path.with_name("text.db").write_text("text, and enough of it to be read as a header " * 9)
     with closing(sqlite3.connect("newer.db")) as newer:
         newer.execute("CREATE TABLE hookkit_webhooks (id)")
-        newer.execute("CREATE TABLE hookkit_schema (version, applied_at)")
-        newer.execute("INSERT INTO hookkit_schema VALUES (999, 0)")
+        newer.execute("CREATE TABLE hookkit_schema (version, applied_at, usable_from)")
+        newer.execute("INSERT INTO hookkit_schema VALUES (999, 0, 999)")
         newer.commit()
     files = {one.name for one in path.parent.iterdir()}
     status, out, err = command(dsn, keys=text("k1"))
@@ -467,7 +467,7 @@ def test_it_can_be_broken_off(path: Path, command: Any, monkeypatch: pytest.Monk
 
 
 def test_another_kind_of_store_needs_no_other_command(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row in the table of openers: it is given what stands behind the scheme, and the vault."""
+    """A row in the table of openers: it is given what stands behind the scheme, and what is wished for."""
     asked: list[Any] = []
 
     class Store:
@@ -481,11 +481,11 @@ def test_another_kind_of_store_needs_no_other_command(command: Any, monkeypatch:
         def close(self) -> None:
             asked.append("closed")
 
-    def opening(rest: str, vault: Vault) -> Store:
-        asked.append((rest, vault.key_ids))
+    def opening(rest: str, wish: hookkit._places.Wish) -> Store:
+        asked.append((rest, wish.vault.key_ids))
         return Store()
 
-    monkeypatch.setitem(hookkit._rekey.OPENERS, "postgresql", opening)
+    monkeypatch.setitem(hookkit._places.OPENERS, "postgresql", opening)
     found = command("postgresql://user@host/db", keys=text("k2", "k1"))
     assert found == (0, "3 sealed with k1\n3 sealed anew with k2\n", "")
     assert asked == [("user@host/db", ("k2", "k1")), (100, False), (100, False), "closed"]

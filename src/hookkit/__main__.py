@@ -6,21 +6,21 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import resources
-from importlib.resources.abc import Traversable
 
 from hookkit import __version__
+from hookkit._doctor.command import add_command as add_doctor
 from hookkit._listen.arguments import add_commands
 from hookkit._listen.inputs import shows_a_key
-from hookkit._rekey import add_command, rekey
+from hookkit._rekey import add_command as add_rekey
+from hookkit._work.command import add_command as add_worker
 
 # A migration is done when the table of migrations says so. The times are those of the rest of the schema.
 _APPLIED = {
-    "postgres": "INSERT INTO hookkit.{table} (version, applied_at) "
-    "VALUES ({number}, (extract(epoch FROM now()) * 1000000)::bigint);",
-    "sqlite": "INSERT INTO hookkit_{table} (version, applied_at) VALUES ({number}, unixepoch() * 1000000);",
+    "postgres": "INSERT INTO hookkit.{table} (version, applied_at, usable_from) "
+    "VALUES ({number}, (extract(epoch FROM now()) * 1000000)::bigint, {usable_from});",
+    "sqlite": "INSERT INTO hookkit_{table} (version, applied_at, usable_from) "
+    "VALUES ({number}, unixepoch() * 1000000, {usable_from});",
 }
-_TABLES = {"store": ("hookkit.stores", "schema"), "inbox": ("hookkit.inbox", "inbox_schema")}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if shows_a_key(sys.argv[1:] if argv is None else argv):
         parser.error(
             "a key on the command line can be read by anybody on this machine: "
-            "use --key-env or --key-file (rekey: --keys-file)"
+            "use --key-env or --key-file (of a vault: --keys-file)"
         )
     arguments = parser.parse_args(argv)
     try:
@@ -60,7 +60,17 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
         return listen(arguments, sys.stdout, sys.stderr)
     if arguments.command == "rekey":
+        from hookkit._rekey import rekey
+
         return rekey(arguments, sys.stdout, sys.stderr)
+    if arguments.command == "worker":
+        from hookkit._work.command import work
+
+        return work(arguments, sys.stderr)
+    if arguments.command == "doctor":
+        from hookkit._doctor.command import doctor
+
+        return doctor(arguments, sys.stdout, sys.stderr)
     if arguments.command == "schema":
         return _schema(arguments.dialect, arguments.of)
     parser.print_help()
@@ -80,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "the exit status is 0 if everything happens as it should.",
     )
     add_commands(commands)
-    add_command(commands)
+    add_worker(commands)
+    add_doctor(commands)
+    add_rekey(commands)
     schema = commands.add_parser(
         "schema",
         help="print the SQL of a store's or an inbox's tables, for a migration tool",
@@ -88,23 +100,21 @@ def _parser() -> argparse.ArgumentParser:
         "migration tool.",
     )
     schema.add_argument("--dialect", choices=sorted(_APPLIED), default="sqlite", help="default: sqlite")
-    schema.add_argument("--of", choices=sorted(_TABLES), default="store", help="default: store")
+    schema.add_argument("--of", choices=("inbox", "store"), default="store", help="default: store")
     return parser
 
 
 def _schema(dialect: str, of: str) -> int:
-    package, table = _TABLES[of]
-    for file in _migrations(package, dialect):
-        print(file.read_text("utf-8").rstrip())
+    from hookkit.inbox._schema import INBOX
+    from hookkit.stores.migrations import STORE
+
+    migrations = {"store": STORE, "inbox": INBOX}[of]
+    for number, usable_from in sorted(migrations.usable_from.items()):
+        print(migrations.text(dialect, number).rstrip())
         print()
         print("-- This migration has been applied.")
-        print(_APPLIED[dialect].format(table=table, number=int(file.name.removesuffix(".sql"))))
+        print(_APPLIED[dialect].format(table=migrations.table, number=number, usable_from=usable_from))
     return 0
-
-
-def _migrations(package: str, dialect: str) -> list[Traversable]:
-    folder = resources.files(package) / "schema" / dialect
-    return sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
 
 
 if __name__ == "__main__":
