@@ -28,8 +28,11 @@ CANARIES: dict[str, tuple[str | bytes, ...]] = {
     "path": ("canary-in-the-path-of-a-url",),
     "query": ("canary-in-the-query",),
     "password": ("canary-in-the-userinfo",),
-    "vault": (b"canary of a vault key, 32 bytes!",),
+    "vault": (b"canary of a vault key, 32 bytes!", b"canary of its next key, 32 bytes"),
     "proxy": ("canary-of-a-proxy-password",),
+    "client": ("canary-of-the-password-of-the-hosts-client",),
+    "dsn": ("canary-of-a-database-password",),
+    "cookie": ("canary-of-the-receivers-own-session",),
     "payload": ("canary in a payload",),
 }
 """Place: the texts and bytes of which none may show."""

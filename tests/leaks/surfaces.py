@@ -73,8 +73,8 @@ MAY_SHOW: dict[tuple[str, str], set[str]] = {
     ("Verified", "asdict"): DATA,
     ("Verified", "pickle"): DATA,
     # What was sent, for whoever tested their own endpoint; attrs has no way to hide a field of plain pairs.
-    ("Request", "asdict"): {*ADDRESS, *DATA, "header"},
-    ("TestResult", "asdict"): {*ADDRESS, *DATA, "header"},
+    ("Request", "asdict"): {*ADDRESS, *DATA, "header", "password"},
+    ("TestResult", "asdict"): {*ADDRESS, *DATA, "header", "password"},
 }
 """``(type, surface)``: the places that are meant to be there."""
 
@@ -111,7 +111,7 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def frames_of(error: BaseException) -> Iterator[tuple[str, str]]:
-    """Yield hookkit's own frames of a traceback: where, and every local variable as an error tracker shows it."""
+    """Yield our own frames of a traceback: where, and every local variable as ``capture_locals=True`` shows it."""
     for one in chain_of(error):
         for frame, line in traceback.walk_tb(one.__traceback__):
             if frame.f_code.co_filename.startswith(SOURCE):
@@ -120,7 +120,7 @@ def frames_of(error: BaseException) -> Iterator[tuple[str, str]]:
 
 
 def _safely(value: object) -> str:
-    """Return a ``repr``; of a value that is only half made there is none."""
+    """Return a ``repr``, as Python 3.12 does it for a traceback; of a value that is only half made there is none."""
     try:
         return repr(value)
     except AttributeError as error:
@@ -133,6 +133,7 @@ ERROR_SURFACES: dict[str, Callable[[BaseException], str]] = {
     "args": lambda error: repr(error.args),
     "vars": lambda error: repr(vars(error)),
     "notes": lambda error: repr(getattr(error, "__notes__", [])),
+    "format": lambda error: "".join(traceback.format_exception_only(error)),
 }
 
 IN_FRAMES = {"payload", "path", "query", "password"}
@@ -152,6 +153,12 @@ def error_leaks(error: BaseException) -> list[str]:
 
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
+
+
+MAY_LOG: dict[str, set[str]] = {
+    "httpx": ADDRESS,  # a host's own client writes every URL at INFO, as docs/secrets.md says
+}
+"""Loggers of others: the places that they are known to show."""
 
 
 class Listener(logging.Handler):
@@ -174,19 +181,21 @@ class Listener(logging.Handler):
         message = record.getMessage()
         self.lines.append(message)
         fields = {name: value for name, value in vars(record).items() if name != "exc_info"}
-        for place in found(message + repr(fields)):
+        for place in set(found(message + repr(fields))) - MAY_LOG.get(record.name, set()):
             self.leaks.append(f"{record.name}: {record.msg!r} shows {place}")
         if record.exc_info and record.exc_info[1] is not None:
             self.leaks += [f"{record.name}: {line}" for line in error_leaks(record.exc_info[1])]
 
     def __enter__(self) -> Self:
-        root = logging.getLogger()
-        self._level = root.level
-        root.setLevel(logging.DEBUG)
-        root.addHandler(self)
+        loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+        # Some, psycopg's among them, have a level of their own.
+        self._levels = {one: one.level for one in (logging.root, *loggers) if one.level}
+        for one in self._levels:
+            one.setLevel(logging.DEBUG)
+        logging.root.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        root = logging.getLogger()
-        root.removeHandler(self)
-        root.setLevel(self._level)
+        logging.root.removeHandler(self)
+        for one, level in self._levels.items():
+            one.setLevel(level)

@@ -6,29 +6,42 @@ that is meant to be there is a table as well: ``surfaces.MAY_SHOW`` and ``surfac
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 import warnings
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
-from canaries import CANARIES, FORMS, found
-from paths import PATHS, WITHOUT_STORE
-from stage import Stage
+from canaries import CANARIES, FORMS, KEYS, found
+from paths import PATHS
+from stage import URL, Stage
 from surfaces import ERROR_SURFACES, SOURCE, VALUE_SURFACES, Listener, error_leaks, value_leaks
 
-CASES = [
-    (path, kind) for path in PATHS for kind in ("memory", "sqlite") if kind == "memory" or path not in WITHOUT_STORE
-]
+from hookkit import HookkitError, PayloadError, Reply
+from hookkit.delivery import reply_reason
+
+CASES = [(path, world) for path, (_, worlds) in PATHS.items() for world in worlds]
 
 
-@pytest.mark.parametrize(("path", "kind"), CASES)
-def test_nothing_leaks(path: str, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("path", "world"), CASES)
+def test_nothing_leaks(path: str, world: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Not in a value's looks, an exception, a log record, a warning, output, the SQL, or a file, with a vault."""
-    with Stage(kind, tmp_path) as stage:
-        PATHS[path](stage)
+    with Stage(world, _folder(tmp_path)) as stage:
+        PATHS[path][0](stage)
     assert sorted(set(stage.leaks)) == []
     assert found("".join(capfd.readouterr())) == []
+
+
+def _folder(path: Path) -> Path:
+    """Return a folder for what hookkit writes; what a path writes by itself lies beside it."""
+    folder = path / "stage"
+    folder.mkdir()
+    return folder
 
 
 # --- The test sees ----------------------------------------------------------------------------------------------------
@@ -113,20 +126,84 @@ def test_a_leak_of_a_log_record_is_found() -> None:
     assert len(listener.lines) == 5
 
 
+def _shown(key: Any) -> str:
+    return f"SigningKey({key.value!r})"
+
+
+def _items(headers: Any) -> str:
+    return repr(dict(headers))
+
+
+def _reduced(value: Any) -> Any:
+    return (dict, (list(value.items()),)) if isinstance(value, Mapping) else (str, ("",))
+
+
+def _kept(given: Any, _: Any) -> Any:
+    return given
+
+
+def _unsealed(_: Any, plain: bytes, **__: Any) -> tuple[str, bytes]:
+    return "k1", plain
+
+
+def _logging(reply: Reply) -> str:
+    logging.getLogger("hookkit.test").debug("a test was sent to %s", URL)
+    return reply_reason(reply)
+
+
+def _quoting(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise PayloadError("the body is not JSON in UTF-8") from None
+
+
+def _printing(_: Any, text: str) -> None:
+    sys.stdout.write(text + KEYS["whsec"])
+
+
+PLANTED: dict[str, tuple[str, str, str, str, Any]] = {
+    # What is broken: the path and the world that notice, the place that is seen, what is replaced, and by what.
+    "a key's looks": ("registering", "threads-memory", "whsec", "hookkit.SigningKey.__repr__", _shown),
+    "the looks of headers": ("registering", "asyncio-memory", "header", "hookkit.masked.Headers.__repr__", _items),
+    "pickling": ("registering", "threads-memory", "header", "hookkit.masked.Unpickled.__reduce__", _reduced),
+    "an echoed body": ("echoing", "threads-memory", "header", "hookkit.delivery.redacted", _kept),
+    "echoed headers": ("echoing", "asyncio-sqlite", "whsk", "hookkit.delivery.redacted_headers", _kept),
+    "cookies": ("echoing", "threads-sqlite", "cookie", "hookkit.delivery.NEVER_LOGGED", frozenset()),
+    "the seal": ("registering", "asyncio-sqlite", "whsec", "hookkit.vault.Vault.seal", _unsealed),
+    "a log line": ("testing", "asyncio-memory", "path", "hookkit._async.courier.reply_reason", _logging),
+    "a frame": ("refusing", "asyncio-memory", "header", "hookkit.registration.Headers", dict),
+    "a parsed body": ("challenging", "threads-memory", "payload", "hookkit.jsontext.parse_json", _quoting),
+    "what is printed": ("rekeying", "threads-sqlite", "whsec", "hookkit._listen.screen.Screen.line", _printing),
+}
+
+
+@pytest.mark.parametrize("place", PLANTED)
+def test_a_mask_that_is_taken_off_is_noticed(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever one is; the paths go by it in both kinds of shells."""
+    path, world, secret, target, broken = PLANTED[place]
+    monkeypatch.setattr(target, broken)
+    with Stage(world, _folder(tmp_path)) as stage, suppress(HookkitError):  # what is not sealed does not open
+        PATHS[path][0](stage)
+    assert secret in {line.split()[-1] for line in stage.leaks} | set(found("".join(capfd.readouterr())))
+
+
 def test_a_leak_of_a_file_a_statement_and_a_warning_is_found(tmp_path: Path) -> None:
     """Whatever lies in the folder, whatever SQLite was told, whoever warned."""
-    with Stage("sqlite", tmp_path) as stage:
+    with Stage("threads-sqlite", tmp_path) as stage:
         secret = str(CANARIES["plain"][0])
         (tmp_path / "hooks.db-journal").write_bytes(secret.encode().hex().encode())
-        stage.store._database._connection().execute("SELECT ?", (secret,))
+        stage.store.subject._database._connection().execute("SELECT ?", (secret,))
         warnings.warn(secret, stacklevel=1)
     assert sorted(stage.leaks) == ["SQL shows plain", "a warning shows plain", "hooks.db-journal holds plain"]
 
 
 def test_the_loggers_of_others_are_heard(tmp_path: Path) -> None:
     """What the HTTP library says at DEBUG is looked into, as is what asyncio does."""
-    with Stage("memory", tmp_path) as stage:
-        PATHS["awaited"](stage)
-        PATHS["delivering"](stage)
+    with Stage("asyncio-memory", tmp_path) as stage:
+        PATHS["delivering"][0](stage)
+        PATHS["delivering_by_the_hosts_client"][0](stage)
     heard = {name.split(".")[0].rstrip("2") for name in stage.listener.names}
-    assert heard >= {"asyncio", "hookkit", "httpcore"}
+    assert heard >= {"asyncio", "hookkit", "httpcore", "httpx"}
