@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-BATCH = 100
+BATCH = 50
 RAN = pytest.StashKey[list[int]]()
 
 
@@ -54,6 +54,18 @@ def folder() -> Iterator[Path]:
     memory = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as made:
         yield Path(made)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where tests run in several processes, each tells the first one how many steps it has made."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["simulated"] = session.config.stash[RAN]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    node.config.stash[RAN] += getattr(node, "workeroutput", {}).get("simulated", [])
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
