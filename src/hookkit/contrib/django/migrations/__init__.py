@@ -1,0 +1,1 @@
+"""Migrations: they run the numbered SQL that hookkit's stores themselves run."""
