@@ -1,0 +1,90 @@
+"""Processes are killed again and again, at any moment: nothing acknowledged is lost, nothing rolled back is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from processes import Emitter, Worker, receiving
+from reckoning import reckon
+from rounds import delivered, kill_rounds, serve
+
+ROUNDS = 15
+
+
+def test_nothing_acknowledged_is_lost_whoever_is_killed(tmp_path: Path, kind: str, request, record_property) -> None:
+    """Fifteen kills -9 of emitters and workers, and of PostgreSQL's own processes; what it all came to is printed.
+
+    No event is lost and none is stored twice; what was rolled back, or killed before its commit, is never sent; every
+    signature verifies; each delivery ends, within its policy; and no more arrives again than was in flight when its
+    worker died, or when the server was away for as long as a lease.
+    """
+    seed = request.config.getoption("--kill-seed", 1)
+    rounds, found, said = kill_rounds(tmp_path, kind, seed, ROUNDS)
+    record_property("rounds", said)
+    assert len(rounds.kills) == ROUNDS
+    assert found.acknowledged > 100
+    assert found.lost > 0, "some were killed in the middle of an attempt"
+    assert found.duplicates <= found.lost <= rounds.in_flight
+    logs = [path.read_text("utf-8") for path in tmp_path.glob("w*.log")]
+    assert [log for log in logs if "Traceback" in log] == [], "workers met nothing but StoreErrors"
+
+
+def test_four_workers_deliver_each_once(tmp_path: Path, kind: str) -> None:
+    """Where nobody is killed, no delivery is sent twice, whatever kind of workers share the store."""
+    with serve(tmp_path, kind) as (place, _), receiving(tmp_path, slowness_ms=5) as receiver:
+        place.prepare(receiver.url)
+        emitter = Emitter(tmp_path, place, "e1", "sync", seed=1, count=150)
+        workers = [Worker(tmp_path, place, f"w{n}", ("sync", "async")[n % 2]) for n in range(4)]
+        try:
+            for process in (emitter, *workers):
+                process.ready()
+            emitter.wait()
+            delivered(place)
+            for worker in workers:
+                worker.end()
+        finally:
+            for process in (emitter, *workers):
+                process.discard()
+        found = reckon(place, [emitter.notes], receiver.verdicts())
+        assert (found.duplicates, found.lost) == (0, 0)
+        assert found.acknowledged > 100
+        (busy,) = place.ask("SELECT count(DISTINCT owner) FROM {}deliveries")[0]
+        assert busy <= 4
+
+
+@pytest.mark.parametrize("word", ["acknowledged", "doomed", "prepared", "accepted", "signature", "twice"])
+def test_the_reckoning_notices(tmp_path: Path, word: str) -> None:
+    """Each promise that is broken on purpose is found: a check that sees nothing would prove nothing."""
+    with serve(tmp_path, "sqlite") as (place, _), receiving(tmp_path, slowness_ms=0) as receiver:
+        place.prepare(receiver.url)
+        emitter = Emitter(tmp_path, place, "e1", "sync", seed=1, count=12)
+        worker = Worker(tmp_path, place, "w1", "sync")
+        try:
+            for process in (worker, emitter):
+                process.ready()
+            emitter.wait()
+            delivered(place)
+            worker.end()
+        finally:
+            for process in (emitter, worker):
+                process.discard()
+        verdicts = receiver.verdicts()
+        assert reckon(place, [emitter.notes], verdicts).acknowledged > 0
+        first = next(event for found, event, _ in verdicts if found == "accepted")
+        with emitter.notes.open("a", encoding="utf-8") as notes:
+            if word == "acknowledged":
+                notes.write("acknowledged evt_e1x999\n")
+            elif word == "doomed":
+                notes.write(f"doomed {first}\n")
+            elif word == "prepared":
+                (order,) = place.ask("SELECT event FROM orders LIMIT 1")[0]
+                place.ask(f"DELETE FROM orders WHERE event = '{order}'")
+        if word == "accepted":
+            verdicts = [one for one in verdicts if one[1] != first]
+        elif word == "signature":
+            verdicts = [*verdicts, ("wrong:VerificationError", "?", "all")]
+        elif word == "twice":
+            verdicts = [*verdicts, ("accepted", first, "all")]
+        with pytest.raises(AssertionError):
+            reckon(place, [emitter.notes], verdicts)
