@@ -20,7 +20,10 @@ FLOORS = runpy.run_path(str(HERE / "tests" / "floors.py"))
 
 # An interpreter that is not on this machine is not fetched.
 ENV = {"UV_PYTHON_DOWNLOADS": "never"}
-PLAIN = ["-m", "not frameworks and not hostile and not interop and not services and not simulation"]
+PLAIN = [
+    "-m",
+    "not crash and not engines and not frameworks and not hostile and not interop and not services and not simulation",
+]
 # Half of their time the tests wait for sockets, disks and deadlines.
 PROCESSES = ["--numprocesses=auto", "--maxprocesses=4"]
 
@@ -100,12 +103,13 @@ def run_frameworks(session: nox.Session) -> None:
     session.install("-e", ".", *group("frameworks"), *group("test"), env=ENV)
     # Where one is missing the tests are skipped aloud; here none may be.
     session.run("python", "-c", "import aiohttp, django, fastapi, flask, litestar, quart, rest_framework, starlette")
-    session.run("python", "-m", "pytest", "-m", "frameworks", "tests/frameworks", *session.posargs)
+    command = ["python", "-m", "pytest", "-m", "frameworks", *PROCESSES, "tests/frameworks", "tests/djangoapp"]
+    session.run(*command, *session.posargs)
 
 
 @nox.session
 def frameworks(session: nox.Session) -> None:
-    """Receive in web frameworks, each in-process, and run the recipes of ``docs/frameworks.md``."""
+    """Receive in web frameworks, run the recipes of ``docs/frameworks.md``, and a Django project with the app."""
     run_frameworks(session)
 
 
@@ -133,6 +137,25 @@ def services(session: nox.Session) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """Kill emitters, workers and a PostgreSQL, fill disks, set clocks; ``-- --kill-seed 17``: other kills."""
+    session.install("-e", ".[postgres]", *group("services"), *group("test"), env=ENV)
+    # They wait for leases and patience most of their time; more processes would starve each other's workers.
+    session.run("python", "-m", "pytest", "-m", "crash", "--numprocesses=2", "tests/crash", *session.posargs)
+
+
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Deliver on Celery, NATS and other engines, by the recipes of ``docs/engines.md``; start brokers that are down."""
+    session.install("-e", ".[postgres,celery,nats]", *group("engines"), *group("test"), env=ENV)
+    # Where one is missing tests are skipped aloud; here none may be.
+    session.run("python", "-c", "import celery, dramatiq, nats, procrastinate, psycopg, redis, taskiq, taskiq_redis")
+    session.run("python", "tests/services/start.py")
+    session.run("python", "tests/engines/start.py", env={"PYTHONPATH": "tests"})
+    session.run("python", "-m", "pytest", "-m", "engines", "tests/engines", *session.posargs)
+
+
+@nox.session
 def interop(session: nox.Session) -> None:
     """Exchange webhooks with receivers in JavaScript, and with the libraries of others in JavaScript and Python."""
     if not shutil.which("npm"):
@@ -149,7 +172,8 @@ def interop(session: nox.Session) -> None:
 def simulation(session: nox.Session) -> None:
     """Run two thousand histories full of faults, each from its seed; ``-- --seed 17``: that one alone."""
     session.install("-e", ".", *group("test"), env=ENV)
-    session.run("python", "-m", "pytest", "-m", "simulation", "tests/simulation", *session.posargs)
+    options = [*PROCESSES, "--dist=worksteal"]
+    session.run("python", "-m", "pytest", "-m", "simulation", "tests/simulation", *options, *session.posargs)
 
 
 @nox.session
@@ -157,7 +181,7 @@ def coverage(session: nox.Session) -> None:
     """Measure: all branches of the pure rooms, and at least 95 % of everything."""
     session.install("-e", ".[httpx2]", *group("coverage"), env=ENV)
     session.run("coverage", "erase")
-    most = ["-m", "not hostile and not interop and not services and not simulation"]
+    most = ["-m", "not crash and not engines and not hostile and not interop and not services and not simulation"]
     session.run("coverage", "run", "-m", "pytest", "-q", *most, *session.posargs, env={"HOOKKIT_THOROUGH": "1"})
     session.run("coverage", "combine", "--quiet")
     pure = ",".join(f"src/hookkit/{room}{end}" for room in FLOORS["PURE"] for end in (".py", "/*"))
@@ -196,6 +220,37 @@ def bench_connections(session: nox.Session) -> None:
     session.run("python", "benchmarks/connections.py", "--write", *session.posargs)
 
 
+@nox.session(name="bench-fairness")
+def bench_fairness(session: nox.Session) -> None:
+    """Measure what endpoints that hang cost the others; keep the figures in ``benchmarks/results``."""
+    session.install("-e", ".[postgres]", "psycopg[binary]", env=ENV)
+    session.run("python", "benchmarks/fairness.py", "--write", *session.posargs)
+
+
+@nox.session(name="bench-latency")
+def bench_latency(session: nox.Session) -> None:
+    """Measure emit to receive beside a bare POST; keep the figures in ``benchmarks/results``."""
+    session.install("-e", ".[postgres]", "psycopg[binary]", env=ENV)
+    session.run("python", "benchmarks/latency.py", "--write", *session.posargs)
+
+
+@nox.session(name="bench-workers")
+def bench_workers(session: nox.Session) -> None:
+    """Measure deliveries a second with 1, 2 and 4 worker processes; keep the figures in ``benchmarks/results``."""
+    session.install("-e", ".[postgres]", "psycopg[binary]", env=ENV)
+    session.run("python", "benchmarks/workers.py", "--write", *session.posargs)
+    session.run("python", "docs/scaling.py")
+
+
+@nox.session(name="bench-engines")
+def bench_engines(session: nox.Session) -> None:
+    """Measure deliveries a second through Celery and NATS; keep the figures in ``benchmarks/results``."""
+    session.install("-e", ".[postgres,celery,nats]", *group("engines"), env=ENV)
+    session.run("python", "tests/services/start.py")
+    session.run("python", "tests/engines/start.py", env={"PYTHONPATH": "tests"})
+    session.run("python", "benchmarks/engines.py", "--write", *session.posargs)
+
+
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz every parser of the receiving side with atheris, two minutes each; ``-- 10``: ten seconds each."""
@@ -212,9 +267,17 @@ def soak(session: nox.Session) -> None:
     session.run("python", "tests/simulation/soak.py", *(session.posargs or ["1000000"]))
 
 
+@nox.session(name="soak-crash")
+def soak_crash(session: nox.Session) -> None:
+    """Kill two hundred times from a seed that nobody has run; ``-- 1000``: a thousand times."""
+    session.install("-e", ".[postgres]", *group("services"), *group("test"), env=ENV)
+    session.run("python", "tests/crash/soak_kills.py", *(session.posargs or ["200"]))
+
+
 @nox.session
 def mutation(session: nox.Session) -> None:
     """Change rooms in many small ways, and count what the tests notice; ``-- targets``: that set of rooms alone."""
     session.install(*PYPROJECT["project"]["dependencies"], *group("test"), "mutmut>=3.8,<4", env=ENV)
-    place = Path(session.create_tmp()).resolve() / "mutation"
+    # Not within the session's environment: coverage, by which mutmut sees what tests run, leaves out what lies there.
+    place = Path(session.cache_dir).resolve() / "mutation"
     session.run("python", "benchmarks/mutation.py", str(place), *session.posargs)
