@@ -21,7 +21,7 @@ from hookkit import AsyncOutboxDispatcher, Endpoint, NotFound, OutboxDispatcher,
 from hookkit.clock import SYSTEM_CLOCK
 from hookkit.stores.postgres import AsyncPostgresStore, PostgresStore
 from hookkit.stores.threaded import ThreadedStore
-from hookkit.testing import FakeTransport
+from hookkit.testing import FakeTransport, ManualClock
 from hookkit.testing.bench import Bench
 from hookkit.testing.builders import endpoint, planned
 from hookkit.vault import Vault
@@ -534,3 +534,28 @@ def test_an_emit_is_delivered_at_once_by_another_process(tables) -> None:
             for count in range(1, 6):
                 OutboxDispatcher(UnderAnotherName(here)).emit("user.created")
                 eventually(lambda count=count: len(transport.requests) >= count)
+
+
+def test_a_lease_that_runs_out_before_it_is_seen_is_lost_only_once_its_webhook_is_locked(tables) -> None:
+    """A verb that waited for another webhook meanwhile leaves it alone; whoever locks its webhook finds it."""
+    dsn = psycopg.conninfo.make_conninfo(FAST, application_name=tables.schema)
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+    with closing(tables.store()) as store, closing(psycopg.connect(FAST)) as other, ThreadPoolExecutor(1) as pool:
+        bench = Bench(store, store, store)
+        kept, held = bench.register(max_in_flight=1), bench.register()
+        delivery = bench.emit(kept)
+        with closing(PostgresStore(dsn, schema=tables.schema, clock=ManualClock(), listen=False)) as late:
+            other.execute(f"SELECT 1 FROM {tables.schema}.endpoints WHERE endpoint_id = %s FOR UPDATE", (held,))
+            holding = pool.submit(late.hold, held, now=bench.later(100))
+            eventually(lambda: bool(tables.connection.execute(waiting, (tables.schema,)).fetchall()))
+            (claim,) = bench.claim(lease=timedelta(seconds=1))
+            other.commit()
+            holding.result()
+        assert store.entry(delivery).state == "leased"
+        bench.advance(100)
+        (again,) = bench.claim_any()
+        assert (claim.delivery_id, again.attempt_number) == (again.delivery_id, 2)
+        assert [one.reason for one in store.entry(delivery).attempts] == ["lost"]
+        bench.settle(again)
+        assert store.entry(delivery).state == "succeeded"
+        assert tables.ask("SELECT sum(in_flight) FROM {}.endpoints") == [(0,)]
