@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 from notes import read_notes
 from places import Place
 
-__all__ = ["Emitter", "Process", "Receiver", "Worker", "receiving"]
+__all__ = ["Emitter", "Process", "Receiver", "Worker", "receiving", "unexpected"]
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 60.0
@@ -135,3 +136,15 @@ def receiving(folder: Path, **settings: Any) -> Iterator[Receiver]:
         yield made
     finally:
         made.discard()
+
+
+def unexpected(log: str) -> list[str]:
+    """Return the errors that a log shows with tracebacks, but for StoreErrors, whatever those were raised from."""
+    found = []
+    for block in log.split("Traceback (most recent call last):")[1:]:
+        raised = re.search(r"^\w[\w.]*", block, re.MULTILINE)
+        name = raised.group() if raised else "?"
+        goes_on = "The above exception was the direct cause" in block or "During handling of the above" in block
+        if not goes_on and name != "hookkit.errors.StoreError":
+            found.append(name)
+    return found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
-from processes import Emitter, Worker, receiving
+from processes import Emitter, Worker, receiving, unexpected
 from reckoning import reckon
 from rounds import delivered, kill_rounds, serve
+
+from hookkit import StoreError
 
 ROUNDS = 15
 
@@ -27,7 +30,7 @@ def test_nothing_acknowledged_is_lost_whoever_is_killed(tmp_path: Path, kind: st
     assert found.lost > 0, "some were killed in the middle of an attempt"
     assert found.duplicates <= found.lost <= rounds.in_flight
     logs = [path.read_text("utf-8") for path in tmp_path.glob("w*.log")]
-    assert [log for log in logs if "Traceback" in log] == [], "workers met nothing but StoreErrors"
+    assert [name for log in logs for name in unexpected(log)] == [], "workers met nothing but StoreErrors"
 
 
 def test_four_workers_deliver_each_once(tmp_path: Path, kind: str) -> None:
@@ -88,3 +91,20 @@ def test_the_reckoning_notices(tmp_path: Path, word: str) -> None:
             verdicts = [*verdicts, ("accepted", first, "all")]
         with pytest.raises(AssertionError):
             reckon(place, [emitter.notes], verdicts)
+
+
+def raising(error: type[Exception]) -> None:
+    try:
+        raise OSError("the disk")
+    except OSError as cause:
+        raise error("no") from cause
+
+
+@pytest.mark.parametrize(("error", "seen"), [(StoreError, []), (TypeError, ["TypeError"]), (KeyError, ["KeyError"])])
+def test_an_error_of_another_kind_is_seen_in_a_log(error: type[Exception], seen: list[str]) -> None:
+    """A StoreError is one whatever it was raised from; anything else is none."""
+    try:
+        raising(error)
+    except error:
+        log = f"12 hookkit.worker housekeeping broke off\n{traceback.format_exc()}13 hookkit.worker goes on\n"
+    assert unexpected(log * 2) == seen * 2
