@@ -133,7 +133,7 @@ def services(session: nox.Session) -> None:
     # Where one is missing tests are skipped aloud; here none may be.
     session.run("python", "-c", "import aiosqlite, asyncpg, django, psycopg, psycopg_pool, sqlalchemy")
     session.run("python", "tests/services/start.py")
-    session.run("python", "-m", "pytest", "-m", "services", "tests", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", "services", *PROCESSES, "tests", *session.posargs)
 
 
 @nox.session

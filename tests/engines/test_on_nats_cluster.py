@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import time
@@ -13,7 +14,8 @@ from places import example
 
 from hookkit.contrib.engines.nats import WorkQueue
 
-pytestmark = pytest.mark.skipif(shutil.which("nats-server") is None, reason="there is no nats-server on the PATH")
+SERVER = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+pytestmark = pytest.mark.skipif(SERVER is None, reason="there is no nats-server on this machine")
 
 
 def free_ports(count: int) -> list[int]:
@@ -31,7 +33,7 @@ def cluster(place):
     others = ",".join(f"nats://127.0.0.1:{port}" for port in routes)
     servers = [
         place.run(
-            *["nats-server", "--addr", "127.0.0.1", "--port", str(port), "--name", f"n{port}", "--jetstream"],
+            *[SERVER, "--addr", "127.0.0.1", "--port", str(port), "--name", f"n{port}", "--jetstream"],
             *["--store_dir", str(place.folder / f"nats-{port}"), "--cluster_name", place.name],
             *["--cluster", f"nats://127.0.0.1:{route}", "--routes", others],
         )

@@ -46,7 +46,7 @@ def blocked(tables):
         bench.queue.give_back([claim.claim_id], now=bench.now)
         tables.connection.execute(BLOCKED.replace("{}", tables.schema))
         for table in "deliveries endpoints heads webhooks".split():
-            tables.connection.execute(f"VACUUM ANALYZE {tables.schema}.{table}")
+            tables.connection.execute(f"VACUUM (FULL, ANALYZE) {tables.schema}.{table}")
         yield store, bench, to
 
 
