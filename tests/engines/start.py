@@ -26,7 +26,9 @@ def main() -> None:
     for name in down():
         command = COMMANDS.get(name, [])
         if command and (binary := shutil.which(command[0], path=PATH)):
-            subprocess.Popen([binary, *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            subprocess.Popen(
+                [binary, *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            )
     ends = time.monotonic() + PATIENCE_S
     while silent := down():
         if time.monotonic() > ends:
