@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from canaries import CANARIES, KEYS, found
 from hookkit import (
     AsyncOutboxDispatcher,
     AsyncRegistry,
@@ -124,6 +125,30 @@ def test_a_ticket_may_be_bytes(world: World, engine: Engine) -> None:
     world.emit()
     (ticket,) = engine.handed()
     assert engine.deliver(ticket.encode()) is not None
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_an_engine_is_told_no_secret(
+    world: World, engine: Engine, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither its messages, nor what it can show of relay and worker, nor any log line has one; the request has."""
+    header, payload = CANARIES["header"][0], CANARIES["payload"][0]
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="hookkit")
+    world.answer(status)
+    world.register(keys=KEYS["whsec"], headers={"authorization": header})
+    world.dispatcher().emit("a", {"token": payload})
+    relay = engine.relay()
+    relay.run_once()
+    (ticket,) = engine.tickets
+    entry = engine.deliver(ticket)
+    engine.deliver(ticket)
+    engine.deliver(f"{payload} {header}")
+    shown = [ticket, *map(repr, (relay.subject, engine.worker.subject, entry)), *map(str, caplog.records)]
+    logged = [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
+    assert found("\n".join(shown + logged), set(CANARIES) - {"payload"}) == []
+    assert found("\n".join([ticket, *logged])) == []
+    assert set(found(repr(world.sent[0].body) + repr(list(world.sent[0].headers)))) >= {"payload"}
 
 
 def test_a_ticket_holds_nothing_but_ids(world: World, engine: Engine) -> None:

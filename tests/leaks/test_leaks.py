@@ -1,7 +1,8 @@
 """Nothing leaks: secrets with a mark in every place, every path driven, and every surface searched for the marks.
 
-``canaries.py`` has the places, ``paths.py`` the paths and ``surfaces.py`` the surfaces; each is a table. What is found
-that is meant to be there is a table as well: ``surfaces.MAY_SHOW`` and ``surfaces.IN_FRAMES``.
+``tests/canaries.py`` has the places, ``paths.py`` the paths and ``surfaces.py`` the surfaces; each is a table. What is
+found that is meant to be there is a table as well: ``surfaces.MAY_SHOW`` and ``surfaces.IN_FRAMES``. The framework
+adapters, the engines and the Django app are driven by their own tests.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import Any
 
 import attrs
 import pytest
-from canaries import CANARIES, FORMS, KEYS, found
 from paths import PATHS
 from stage import URL, Stage
 from surfaces import ERROR_SURFACES, SOURCE, VALUE_SURFACES, Listener, error_leaks, value_leaks
 
+from canaries import CANARIES, FORMS, KEYS, found
 from hookkit import HookkitError, PayloadError, Reply
 from hookkit.delivery import reply_reason
 

@@ -15,10 +15,10 @@ from django.db import connection
 from django.test import Client, TestCase
 from urls import dispatcher
 
+from canaries import CANARIES, found
 from hookkit import Endpoint, Reply, Worker
 from hookkit.contrib.django import _pages, admin, registry_for, store_for
 from hookkit.testing import FakeTransport, ScriptedReceiver
-from leaks.canaries import CANARIES, found
 
 INDEX = "/admin/hookkit/webhook/"
 HOSTILE = "<script>alert(1)</script>\u202eevil\x00\x1b[31m\u200b{{ 7 }}{% now 'Y' %}\"'><img src=x>"

@@ -1,0 +1,46 @@
+"""No adapter tells anybody its key, or what came in: neither the sender, nor the log, whatever the request is like."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sites import SITES, Receiver
+from wires import Call
+
+from canaries import CANARIES, KEYS, found
+from hookkit.testing import sign_request
+
+pytestmark = pytest.mark.frameworks
+
+PAYLOAD = CANARIES["payload"][0]
+BODY = f'{{"type":"user.created","timestamp":"2026-01-31T09:30:00Z","data":{{"token":"{PAYLOAD}"}}}}'.encode()
+GOOD = sign_request(BODY, KEYS["whsec"])
+OLD = sign_request(BODY, KEYS["whsec"], at=datetime.now(UTC) - timedelta(hours=1))
+
+REQUESTS = {
+    "good": (BODY, GOOD),
+    "tampered": (BODY + b" ", GOOD),
+    "signed with another key": (BODY, sign_request(BODY, KEYS["logto"].ljust(44, "A"))),
+    "old": (BODY, OLD),
+    "unsigned": (BODY, {}),
+    "half signed": (BODY, {name: value for name, value in GOOD.items() if name != "webhook-timestamp"}),
+    "with the key for a signature": (BODY, GOOD | {"webhook-signature": f"v1,{KEYS['whsec'].removeprefix('whsec_')}"}),
+    "too large": (BODY + b" " * 300_000, GOOD),
+}
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+@pytest.mark.parametrize("name", SITES)
+def test_nobody_is_told_a_secret(name: str, request_: str, caplog: pytest.LogCaptureFixture, capfd) -> None:
+    """Nothing of them is answered, printed or logged, with every logger at DEBUG."""
+    body, headers = REQUESTS[request_]
+    to = Receiver(KEYS["whsec"], {"max_body_bytes": 200_000})
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="hookkit")
+    answer = SITES[name](to)(Call("/hooks", body, [("Content-Type", "application/json"), *headers.items()]))
+    assert (answer.status == 204) is (request_ == "good")
+    records = [f"{record.getMessage()} {vars(record)} {record.exc_text}" for record in caplog.records]
+    assert found("\n".join([answer.text, *records, *capfd.readouterr()])) == []
+    assert found(repr(to.handled)) == []
