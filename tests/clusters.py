@@ -19,7 +19,7 @@ USER = "postgres"
 def programs() -> Path | None:
     """Return the folder with the newest server's programs; Debian keeps them off the PATH."""
     found = [Path(name).resolve().parent for name in [shutil.which("initdb")] if name]
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
     return next((path for path in found if (path / "initdb").exists() and (path / "pg_ctl").exists()), None)
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
+import socket
+import stat
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import psycopg_pool
@@ -19,7 +23,7 @@ from psycopg.rows import dict_row
 
 from hookkit import AsyncOutboxDispatcher, Endpoint, NotFound, OutboxDispatcher, Registry, StoreError, Worker
 from hookkit.clock import SYSTEM_CLOCK
-from hookkit.stores.postgres import AsyncPostgresStore, PostgresStore
+from hookkit.stores.postgres import AsyncPostgresStore, PostgresStore, _claims
 from hookkit.stores.threaded import ThreadedStore
 from hookkit.testing import FakeTransport, ManualClock
 from hookkit.testing.bench import Bench
@@ -428,6 +432,50 @@ def test_a_due_time_is_moved_by_the_difference_of_the_clocks(store, tables) -> N
     assert timedelta(seconds=5) < due - bench.now <= timedelta(seconds=10)
 
 
+# --- Holding ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "reason"),
+    [
+        (lambda bench, to: bench.queue.release(to, now=bench.now), "leased", ""),
+        (lambda bench, to: bench.webhooks.remove_webhook(to, now=bench.now), "failed", "removed"),
+    ],
+    ids=["released", "removed"],
+)
+def test_what_was_on_its_way_to_a_held_webhook_is_not_forgotten(tables, end, state, reason) -> None:
+    """A host's transaction that saw it held may be committed after it was released, or removed."""
+    with closing(tables.store()) as store, closing(psycopg.connect(FAST)) as host:
+        bench = Bench(store, store, store)
+        to = bench.register()
+        store.hold(to, now=bench.now)
+        one = planned(to)
+        store.enqueue([one], now=bench.now, tx=host)
+        end(bench, to)
+        host.commit()
+        delivery = one.deliveries[0].delivery_id
+        assert store.entry(delivery).state == "held"
+        assert (store.next_due(now=bench.now) is not None) == (state == "leased")
+        assert bench.claimed() == ([delivery] if state == "leased" else [])
+        found = store.entry(delivery)
+        assert (found.state, found.reason) == (state, reason)
+
+
+def test_what_comes_in_while_its_webhook_is_held_stays_held(tables) -> None:
+    """One claim takes note of it, and the next ones have nothing to do."""
+    with closing(tables.store()) as store:
+        bench = Bench(store, store, store)
+        to = bench.register()
+        store.hold(to, now=bench.now)
+        delivery = bench.emit(to)
+        assert store.next_due(now=bench.now) is None
+        assert bench.claimed() == []
+        assert store._database.run(_claims.look(store._tables, bench.now, "first", ["standard"]))[1:] == (False, False)
+        assert store.entry(delivery).state == "held"
+        store.release(to, now=bench.now)
+        assert bench.claimed() == [delivery]
+
+
 # --- Waking -----------------------------------------------------------------------------------------------------------
 
 
@@ -472,6 +520,62 @@ def test_listening_goes_on_after_its_connection_was_lost(tables, heard) -> None:
     )
     assert len(found) == 1
     assert heard.wait(20)
+
+
+@contextmanager
+def crowded():
+    """Have every descriptor below 1,100 in use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1300
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"a process may have no more than {hard} descriptors here")
+    with closing(socket.socket()) as one, ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        while (number := os.dup(one.fileno())) < 1100:
+            stack.callback(os.close, number)
+        os.close(number)
+        yield
+
+
+def test_listening_goes_on_among_many_descriptors(tables) -> None:
+    """A server with a thousand connections of its own hears all the same: ``select`` could not."""
+    heard = threading.Event()
+    with crowded(), closing(PostgresStore(FAST, schema=tables.schema)) as store:
+        stop = store.watch(heard.set)
+        assert heard.wait(10)
+        heard.clear()
+        bench = Bench(store, store, store)
+        bench.emit(bench.register())
+        assert heard.wait(10)
+        stop()
+
+
+def test_listening_ends_though_a_child_has_a_copy_of_its_socket(tables) -> None:
+    """As one has that was forked meanwhile. To end it again is harmless."""
+    heard = threading.Event()
+    with closing(PostgresStore(FAST, schema=tables.schema)) as store, ExitStack() as stack:
+        before = sockets()
+        stop = store.watch(heard.set)
+        assert heard.wait(10)
+        copies = [os.dup(number) for number in sockets() - before]
+        for number in copies:
+            stack.callback(os.close, number)
+        assert len(copies) >= 3  # both ends, and the connection
+        (thread,) = [one for one in threading.enumerate() if one.name == "hookkit-listen"]
+        stop()
+        assert not thread.is_alive()
+        stop()
+
+
+def sockets() -> set[int]:
+    """Return the descriptors that are sockets."""
+    found = set()
+    for path in Path("/dev/fd").iterdir():
+        with suppress(OSError):  # the listing's own is closed by now
+            if stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                found.add(int(path.name))
+    return found
 
 
 def test_without_listening_a_worker_polls(tables) -> None:

@@ -153,6 +153,24 @@ def test_a_transaction_that_has_failed_is_a_store_error(store, sync_store, reade
 
 
 @EACH
+def test_a_role_that_may_not_look_fails_by_itself(store, sync_store, reader, kind, scheme) -> None:
+    """The host's transaction goes on, though it could not even be told whose tables these are."""
+    role = f"{SCHEMA}_stranger"
+    reader.execute(f"CREATE ROLE {role}")
+    try:
+        with hosted(store, sync_store, kind, scheme) as host:
+            host.execute(f"SET LOCAL ROLE {role}")
+            with pytest.raises(StoreError, match="permission denied"):
+                host.emit("user.created")
+            host.execute("RESET ROLE")
+            assert len(host.emit("user.created").delivery_ids) == 1
+            host.commit()
+    finally:
+        reader.execute(f"DROP ROLE {role}")
+    assert stored(reader) == 1
+
+
+@EACH
 def test_a_webhook_of_the_same_transaction_is_told(store, sync_store, reader, kind, scheme) -> None:
     """Subscribers are read on the host's connection."""
     with hosted(store, sync_store, kind, scheme) as host:
@@ -240,7 +258,10 @@ def test_a_connection_that_is_lost_is_a_store_error(store, sync_store, reader, k
     """The server has ended it; whatever was emitted on it is gone."""
     with pytest.raises(Exception), hosted(store, sync_store, kind, scheme) as host:  # noqa: B017, PT012
         host.emit("user.created")
-        reader.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+        reader.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+        )
         with pytest.raises(StoreError):
             host.emit("user.created")
         raise LookupError

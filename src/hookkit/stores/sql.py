@@ -26,6 +26,7 @@ __all__ = [
     "from_us",
     "marks",
     "parts",
+    "then",
     "to_us",
 ]
 
@@ -60,6 +61,12 @@ def parts(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
     rest = list(values)
     for start in range(0, len(rest), size):
         yield rest[start : start + size]
+
+
+def then(first: Steps[None], steps: Steps[T]) -> Steps[T]:
+    """Do one operation, and another after it, whose result is returned."""
+    yield from first
+    return (yield from steps)
 
 
 @attrs.frozen

@@ -3,8 +3,7 @@
 One narrow protocol (:class:`Host`, awaited: :class:`AsyncHost`) says what a store asks of it; a thin adapter each
 gives it over sqlite3, aiosqlite, psycopg, asyncpg, SQLAlchemy and Django. :func:`lend` tells which is needed,
 :func:`join` runs a store's steps within a savepoint; :func:`lend_begun` is for what belongs into a transaction that was
-joined before, or nowhere. None of the drivers is imported: a connection that is given shows
-that its driver is there.
+joined before, or nowhere. None of the drivers is imported: a connection that is given shows that its driver is there.
 """
 
 from __future__ import annotations

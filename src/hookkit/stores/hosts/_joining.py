@@ -26,7 +26,8 @@ def join(host: Host, before: Steps[None], steps: Steps[T]) -> T:
 
     Args:
         host: The connection, as :func:`~hookkit.stores.hosts.lend` returns it.
-        before: What is done ahead of the savepoint: it looks whether this is the store's own database.
+        before: What is done ahead of the savepoint. Where the database refuses it, the host's transaction must not
+            fail by that: it does on PostgreSQL, so there nothing is.
         steps: The store's steps.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from hookkit.errors import StoreError
 
-__all__ = ["refuse"]
+__all__ = ["QUOTING", "refuse"]
 
-_QUOTING = frozenset({"22", "23"})
+QUOTING: Final = frozenset({"22", "23"})
 """Classes of states whose messages may quote a value: data exceptions, and violated constraints."""
 
 
@@ -20,6 +20,6 @@ def refuse(error: Exception, state: str, said: str) -> NoReturn:
         state: The server's SQLSTATE.
         said: The first line of the server's message.
     """
-    if state[:2] in _QUOTING:
+    if state[:2] in QUOTING:
         raise StoreError(f"PostgreSQL: {type(error).__name__} ({state})") from None
     raise StoreError(f"PostgreSQL: {said} ({state})") from error

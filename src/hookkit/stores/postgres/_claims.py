@@ -14,7 +14,7 @@ from hookkit.model import Attempt, Endpoint
 from hookkit.stores.postgres._changes import HEADS, STANDINGS, Changes, columns
 from hookkit.stores.postgres._lines import load
 from hookkit.stores.postgres._log import attempts_of
-from hookkit.stores.postgres._opening import ARRIVALS, Standings, catch_up, opened
+from hookkit.stores.postgres._opening import ARRIVALS, ARRIVING, Standings, catch_up, opened
 from hookkit.stores.postgres._tables import CLOCK, Tables
 from hookkit.stores.sql import Row, Steps, from_us, to_us
 from hookkit.work import CLAIMED, OFFERED, Claim, Lane, taken_id
@@ -258,8 +258,7 @@ def _claim(row: Row, claim_id: str, endpoint: Endpoint, busy: bool, failing: boo
 _LOOK: Final = f"""
 SELECT t.at,
     coalesce((SELECT lease_until FROM {{deliveries}} WHERE state = 'leased' ORDER BY lease_until LIMIT 1) <= t.at,
-        FALSE) OR (SELECT seq FROM {{deliveries}} WHERE arrived = 0 AND state = 'pending' AND lane <> ''
-        ORDER BY seq LIMIT 1) IS NOT NULL,
+        FALSE) OR (SELECT seq FROM {{deliveries}} WHERE {ARRIVING} ORDER BY seq LIMIT 1) IS NOT NULL,
     EXISTS (SELECT 1 FROM unnest(p.profiles) AS o(profile)
         CROSS JOIN (VALUES (0, 0), (0, 1), (1, 0), (1, 1)) AS k(busy, failing) CROSS JOIN LATERAL (
         SELECT 1 FROM {{heads}} h WHERE h.lane = p.lane AND h.profile = o.profile AND h.busy = k.busy
@@ -343,7 +342,7 @@ SELECT least((SELECT min(ready_at) FROM {{heads}} WHERE ready_at IS NOT NULL),
     (SELECT min(lease_until) FROM {{deliveries}} WHERE state = 'leased'),
     (SELECT CASE WHEN count(*) < {ARRIVALS} THEN min(greatest(a.due_at, e.not_before)) FILTER (WHERE e.blocked = 0)
         ELSE min(a.due_at) END FROM (
-        SELECT endpoint_id, due_at FROM {{deliveries}} WHERE arrived = 0 AND state = 'pending' AND lane <> ''
-        ORDER BY seq LIMIT {ARRIVALS}) a LEFT JOIN {{endpoints}} e ON e.endpoint_id = a.endpoint_id)),
+        SELECT endpoint_id, due_at FROM {{deliveries}} WHERE {ARRIVING} ORDER BY seq LIMIT {ARRIVALS}) a
+        LEFT JOIN {{endpoints}} e ON e.endpoint_id = a.endpoint_id)),
     {CLOCK}
 """  # noqa: S608 - a number and the clock

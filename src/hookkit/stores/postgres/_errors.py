@@ -10,14 +10,12 @@ import psycopg
 import psycopg_pool
 
 from hookkit.errors import StoreError
+from hookkit.stores.hosts._refusals import QUOTING
 
 __all__ = ["NOTHING", "UNKNOWN", "foreign_errors"]
 
 NOTHING: Final = "nothing was stored"
 UNKNOWN: Final = "whether it was stored is not known: repeat it, an emit with its idempotency_key"
-
-_QUOTING: Final = ("22", "23")
-"""Classes of errors whose messages may quote a value: data exceptions, and violated constraints."""
 
 
 def _is_lost(error: psycopg.Error) -> bool:
@@ -46,7 +44,7 @@ def foreign_errors(lost: str) -> Generator[None, None, None]:
         raise StoreError("the store's pool of connections is closed") from None
     except psycopg.Error as error:
         state, said = error.sqlstate or "", error.diag.message_primary
-        if state[:2] in _QUOTING:
+        if state[:2] in QUOTING:
             # The server's message, its details and psycopg's own quote what was to be stored.
             raise StoreError(f"PostgreSQL: {type(error).__name__} ({state}); {NOTHING}") from None
         if isinstance(error, psycopg.DataError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -28,6 +28,9 @@ _PAUSE_S: Final = 1.0
 _END_S: Final = 1.0
 _PAUSE_MAX_S: Final = 60.0
 
+_Selector: Final[type[selectors.BaseSelector]] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""``poll``: unlike ``select`` it takes descriptors above 1023, and unlike ``epoll`` it needs none of its own."""
+
 
 def follow(line: Line, channel: str, changed: Callable[[], None]) -> Callable[[], None]:
     """Have `changed` called whenever something is notified on `channel`; return what ends that.
@@ -45,6 +48,8 @@ def follow(line: Line, channel: str, changed: Callable[[], None]) -> Callable[[]
 
     def stop() -> None:
         if os.getpid() == pid:
+            with suppress(OSError):  # it was closed already
+                ours.shutdown(socket.SHUT_RDWR)  # closing alone ends nothing while a forked child has a copy
             ours.close()
             thread.join(_END_S)  # it ends at once, unless it is just trying to connect
 
@@ -77,7 +82,7 @@ class _Listener:
                         pause,
                         plain(error.diag.message_primary or type(error).__name__),
                     )
-                if self._is_stopped(pause):
+                if _readable(pause, self._stop.fileno()):
                     return
                 pause = min(pause * 2, _PAUSE_MAX_S)
 
@@ -85,7 +90,7 @@ class _Listener:
         """Tell of what is notified; return whether to stop."""
         while True:
             # With a time limit, so that a connection that has quietly died is noticed.
-            ready, _, _ = select.select([connection.fileno(), self._stop.fileno()], [], [], _PAUSE_MAX_S)
+            ready = _readable(_PAUSE_MAX_S, connection.fileno(), self._stop.fileno())
             if self._stop.fileno() in ready:
                 return True
             if not ready:
@@ -96,8 +101,10 @@ class _Listener:
             if heard or not ready:
                 self._changed()
 
-    def _is_stopped(self, seconds: float) -> bool:
-        with suppress(OSError):
-            ready, _, _ = select.select([self._stop], [], [], seconds)
-            return bool(ready)
-        return True
+
+def _readable(seconds: float, *descriptors: int) -> set[int]:
+    """Wait for that long at most, and return which can be read."""
+    with _Selector() as selector:
+        for each in descriptors:
+            selector.register(each, selectors.EVENT_READ)
+        return {key.fd for key, _ in selector.select(seconds)}

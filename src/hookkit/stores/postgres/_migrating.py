@@ -57,7 +57,7 @@ def checked(schema: Schema) -> Steps[str]:
 
 
 def belongs(schema: Schema, store: str) -> Steps[None]:
-    """StoreError unless this connection is to the database that has these tables. Nothing it asks for can fail."""
+    """StoreError unless this connection is to the database that has these tables, or if its role may not look."""
     found = yield from _found(schema)
     if found:
         rows = yield (f"SELECT min(store) FROM {schema.table}", ())  # noqa: S608 - our own name

@@ -13,13 +13,16 @@ from hookkit.stores.postgres._lines import load
 from hookkit.stores.postgres._tables import CLOCK, Tables
 from hookkit.stores.sql import Steps, from_us, to_us
 
-__all__ = ["ARRIVALS", "Standings", "catch_up", "opened"]
+__all__ = ["ARRIVALS", "ARRIVING", "Standings", "catch_up", "opened"]
 
 Standings = dict[str, tuple[Line, Endpoint]]
 """The standing and the webhook of each endpoint."""
 
 ARRIVALS: Final = 1000
 """How many new deliveries one claim takes note of."""
+
+ARRIVING: Final = "arrived = 0 AND state IN ('pending', 'held') AND lane <> ''"
+"""What no claim has taken note of yet. A held one, too: its webhook may have been released before it was committed."""
 
 
 def opened(
@@ -101,14 +104,14 @@ ORDER BY seq FOR UPDATE
 """  # noqa: S608 - columns
 
 # It says, too, whether any lease at all has run out.
-_BEHIND: Final = """
-SELECT e.endpoint_id, coalesce((SELECT min(d.lease_until) FROM {deliveries} d WHERE d.state = 'leased') <= t.at, FALSE)
-FROM {endpoints} e CROSS JOIN (SELECT CAST(? AS bigint) AS at) t WHERE e.endpoint_id IN (
-    SELECT d.endpoint_id FROM {deliveries} d WHERE d.state = 'leased' AND d.lease_until <= t.at
-    UNION SELECT a.endpoint_id FROM (SELECT d.endpoint_id FROM {deliveries} d
-        WHERE d.arrived = 0 AND d.state = 'pending' AND d.lane <> '' ORDER BY d.seq LIMIT ?) a)
+_BEHIND: Final = f"""
+SELECT e.endpoint_id,
+    coalesce((SELECT min(d.lease_until) FROM {{deliveries}} d WHERE d.state = 'leased') <= t.at, FALSE)
+FROM {{endpoints}} e CROSS JOIN (SELECT CAST(? AS bigint) AS at) t WHERE e.endpoint_id IN (
+    SELECT d.endpoint_id FROM {{deliveries}} d WHERE d.state = 'leased' AND d.lease_until <= t.at
+    UNION SELECT a.endpoint_id FROM (SELECT endpoint_id FROM {{deliveries}} WHERE {ARRIVING} ORDER BY seq LIMIT ?) a)
 ORDER BY e.endpoint_id FOR UPDATE OF e SKIP LOCKED
-"""
+"""  # noqa: S608 - our own text
 
 # Deliveries whose webhook is gone have no endpoint to lock: whoever gets the row has it.
 _LOST: Final = f"""
@@ -118,19 +121,19 @@ AND (d.endpoint_id = ANY(CAST(? AS text[]))
 ORDER BY d.seq FOR UPDATE OF d SKIP LOCKED
 """  # noqa: S608 - columns
 
-# One that was on its way while its webhook was held, or removed, is held, or failed, now.
-_ARRIVE: Final = """
-UPDATE {deliveries} d SET arrived = 1,
+# One that was on its way while its webhook was held, released, or removed, is held, pending, or failed, now.
+_ARRIVE: Final = f"""
+UPDATE {{deliveries}} d SET arrived = 1,
     state = CASE WHEN a.gone THEN 'failed' WHEN a.held THEN 'held' ELSE 'pending' END,
     reason = CASE WHEN a.gone THEN 'removed' ELSE '' END,
     due_at = CASE WHEN a.gone THEN NULL ELSE d.due_at END, finished_at = CASE WHEN a.gone THEN t.at END
 FROM (
     SELECT n.seq, NOT n.known AS gone, n.held FROM (
         SELECT x.seq, x.endpoint_id, x.endpoint_id = ANY(p.locked) AS locked, x.endpoint_id = ANY(p.held) AS held,
-            EXISTS (SELECT 1 FROM {endpoints} e WHERE e.endpoint_id = x.endpoint_id) AS known
-        FROM {deliveries} x CROSS JOIN (SELECT CAST(? AS text[]) AS locked, CAST(? AS text[]) AS held) p
-        WHERE x.arrived = 0 AND x.state = 'pending' AND x.lane <> '' ORDER BY x.seq LIMIT ?
+            EXISTS (SELECT 1 FROM {{endpoints}} e WHERE e.endpoint_id = x.endpoint_id) AS known
+        FROM {{deliveries}} x CROSS JOIN (SELECT CAST(? AS text[]) AS locked, CAST(? AS text[]) AS held) p
+        WHERE {ARRIVING} ORDER BY x.seq LIMIT ?
     ) n WHERE n.locked OR NOT n.known
 ) a CROSS JOIN (SELECT CAST(? AS bigint) AS at) t
 WHERE d.seq = a.seq RETURNING d.endpoint_id, d.lane, d.profile, d.state
-"""
+"""  # noqa: S608 - our own text

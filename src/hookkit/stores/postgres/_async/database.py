@@ -17,7 +17,7 @@ from hookkit.stores.hosts import join_async, lend_async, lend_begun_async
 from hookkit.stores.postgres._errors import NOTHING, UNKNOWN, foreign_errors
 from hookkit.stores.postgres._migrating import Schema, belongs, checked, migrate
 from hookkit.stores.postgres._source import OPTIONS, POOL, check_dsn
-from hookkit.stores.sql import Row, Steps, drive_async
+from hookkit.stores.sql import Row, Steps, drive_async, then
 
 __all__ = ["AsyncDatabase"]
 
@@ -95,7 +95,8 @@ class AsyncDatabase:
                 async with self._connection():
                     pass  # it looks which tables these are
             before = belongs(self._schema, self._store)
-        result = await join_async(host, before, steps)
+        # Within the savepoint: a role of the host's may not be allowed to look, and its transaction must go on then.
+        result = await join_async(host, _nothing(), then(before, steps))
         with suppress(TypeError):  # one that cannot be remembered is asked again
             self._known.add(connection)
         return result

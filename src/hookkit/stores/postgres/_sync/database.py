@@ -17,7 +17,7 @@ from hookkit.stores.hosts import join, lend, lend_begun
 from hookkit.stores.postgres._errors import NOTHING, UNKNOWN, foreign_errors
 from hookkit.stores.postgres._migrating import Schema, belongs, checked, migrate
 from hookkit.stores.postgres._source import OPTIONS, POOL, check_dsn
-from hookkit.stores.sql import Row, Steps, drive
+from hookkit.stores.sql import Row, Steps, drive, then
 
 __all__ = ["Database"]
 
@@ -95,7 +95,8 @@ class Database:
                 with self._connection():
                     pass  # it looks which tables these are
             before = belongs(self._schema, self._store)
-        result = join(host, before, steps)
+        # Within the savepoint: a role of the host's may not be allowed to look, and its transaction must go on then.
+        result = join(host, _nothing(), then(before, steps))
         with suppress(TypeError):  # one that cannot be remembered is asked again
             self._known.add(connection)
         return result

@@ -76,7 +76,7 @@ CREATE TABLE hookkit.deliveries (
     repeats smallint NOT NULL DEFAULT 0, -- 1: made by a redelivery
     state text NOT NULL,                -- pending leased held succeeded failed
     lane text NOT NULL,                 -- first retry recover; '' for an entry that was only recorded
-    arrived smallint NOT NULL DEFAULT 0, -- 0: no claim has moved its endpoint's head for it yet
+    arrived smallint NOT NULL DEFAULT 0, -- 0: no claim has taken note of it yet
     due_at bigint,
     counted integer NOT NULL DEFAULT 0, -- attempts claimed
     attempted smallint NOT NULL DEFAULT 0, -- 1: at least one attempt is stored
@@ -92,7 +92,7 @@ CREATE TABLE hookkit.deliveries (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 CREATE UNIQUE INDEX deliveries_by_id ON hookkit.deliveries (id);
 CREATE INDEX deliveries_due ON hookkit.deliveries (endpoint_id, lane, profile, due_at, seq) WHERE state = 'pending' AND lane <> '';
-CREATE INDEX deliveries_arriving ON hookkit.deliveries (seq) WHERE arrived = 0 AND state = 'pending' AND lane <> '';
+CREATE INDEX deliveries_arriving ON hookkit.deliveries (seq) WHERE arrived = 0 AND state IN ('pending', 'held') AND lane <> '';
 CREATE INDEX deliveries_held ON hookkit.deliveries (endpoint_id) WHERE state = 'held';
 CREATE INDEX deliveries_held_by_age ON hookkit.deliveries (created_at) WHERE state = 'held';
 CREATE UNIQUE INDEX deliveries_claimed ON hookkit.deliveries (claim_id) WHERE claim_id IS NOT NULL;
