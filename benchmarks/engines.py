@@ -9,22 +9,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
-import platform
 import signal
-import statistics
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from field import DSN, Receiver, cell, keep, machine, opened, page, postgres_version, spread, table
 
 from hookkit import AsyncWorker, Endpoint, Event, OutboxDispatcher, Registry, Worker
 from hookkit.contrib.engines import AsyncRelay, Relay
@@ -32,14 +29,16 @@ from hookkit.stores.postgres import AsyncPostgresStore, PostgresStore
 from hookkit.targets import LOOPBACK
 from hookkit.transports.httpx import AsyncHttpxTransport, HttpxTransport
 
-RESULTS = Path(__file__).parent / "results"
-DSN = os.environ.get("HOOKKIT_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 BROKERS = {
     "Celery, RabbitMQ": os.environ.get("HOOKKIT_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//"),
     "Celery, Redis": os.environ.get("HOOKKIT_TEST_REDIS", "redis://127.0.0.1:6379/0"),
     "NATS JetStream": os.environ.get("HOOKKIT_TEST_NATS", "nats://127.0.0.1:4222"),
     "hookkit's workers": "",
 }
+CELERY = (
+    "-m celery --app engines:app worker --pool threads --loglevel CRITICAL "
+    "--without-gossip --without-mingle --without-heartbeat"
+).split()
 AT_ONCE = 8
 WEBHOOKS = 8
 PATIENCE_S = 300.0
@@ -95,28 +94,9 @@ async def on_nats(window: int, *, relay: bool) -> None:
             await tickets.work(AsyncWorker(store, transport=transport), concurrency=AT_ONCE)
 
 
-async def receive() -> None:
-    """Answer every request with 204, and say where."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            await reader.readexactly(length)
-            writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
 def child(what: str, window: int) -> None:
     """Be one of the other processes."""
-    if what == "receive":
-        asyncio.run(receive())
-    elif what == "relay":
+    if what == "relay":
         asyncio.run(on_nats(window, relay=True)) if BROKER.startswith("nats") else relay_to_celery(window)
     elif what == "nats":
         asyncio.run(on_nats(window, relay=False))
@@ -128,25 +108,22 @@ def child(what: str, window: int) -> None:
 
 
 @contextmanager
-def running(*command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def running(*command: str, **environment: str) -> Iterator[None]:
     """Run a process, and end it with all its children."""
     process = subprocess.Popen(  # noqa: S603 - this file, and Celery
         [sys.executable, *command],
         cwd=Path(__file__).parent,
         env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        text=True,
         start_new_session=True,
     )
     try:
-        yield process
+        yield
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 def clear(broker: str, name: str) -> None:
@@ -191,36 +168,24 @@ def finished(name: str, count: int) -> float:
             time.sleep(0.02)
 
 
-def measure(engine: str, workers: int, events: int) -> float:
+def measure(engine: str, receiver: Receiver, workers: int, events: int) -> float:
     """Return deliveries a second."""
-    name, broker = f"hookkit_bench_{uuid.uuid4().hex[:8]}", BROKERS[engine]
-    environment = {"HOOKKIT_BENCH_NAME": name, "HOOKKIT_BENCH_BROKER": broker}
+    broker = BROKERS[engine]
     with ExitStack() as stack:
-        connection = stack.enter_context(psycopg.connect(DSN, autocommit=True))
-        stack.callback(connection.execute, f"DROP SCHEMA IF EXISTS {name} CASCADE")
-        store = stack.enter_context(closing(PostgresStore(DSN, schema=name)))
-        store.migrate()
-        receiver = stack.enter_context(running("engines.py", "--be", "receive"))
-        assert receiver.stdout is not None
-        url = f"http://127.0.0.1:{int(receiver.stdout.readline())}/"
+        store, (*_, name) = stack.enter_context(opened("postgres"))
+        environment = {"HOOKKIT_BENCH_NAME": name, "HOOKKIT_BENCH_BROKER": broker}
         registry, dispatcher = Registry(store, targets=LOOPBACK), OutboxDispatcher(store)
         for number in range(WEBHOOKS):
-            registry.create(Endpoint(url, [f"to.n{number}"], max_in_flight=2 * AT_ONCE))
+            registry.create(Endpoint(f"{receiver.url}/{number}", [f"to.n{number}"], max_in_flight=2 * AT_ONCE))
         if broker:
             stack.callback(clear, broker, name)
             window = str(2 * AT_ONCE * workers)
             stack.enter_context(running("engines.py", "--be", "relay", "--window", window, **environment))
-        celery = (
-            "-m celery --app engines:app worker --pool threads --loglevel CRITICAL --without-gossip --without-mingle"
-        )
-        commands = {
-            "a": [*celery.split(), "--without-heartbeat", "--concurrency", str(AT_ONCE), "--queues", name],
-            "r": [*celery.split(), "--without-heartbeat", "--concurrency", str(AT_ONCE), "--queues", name],
-            "n": ["engines.py", "--be", "nats"],
-            "": ["engines.py", "--be", "worker"],
-        }
+        celery = [*CELERY, "--concurrency", str(AT_ONCE), "--queues", name]
+        commands = {"amqp": celery, "redis": celery, "nats": ["engines.py", "--be", "nats"]}
+        command = commands.get(broker.partition(":")[0], ["engines.py", "--be", "worker"])
         for _ in range(workers):
-            stack.enter_context(running(*commands[broker[:1]], **environment))
+            stack.enter_context(running(*command, **environment))
         warm = WEBHOOKS * workers * AT_ONCE  # until every worker has started
         dispatcher.emit_many([Event(f"to.n{number % WEBHOOKS}") for number in range(warm)])
         finished(name, warm)
@@ -228,26 +193,6 @@ def measure(engine: str, workers: int, events: int) -> float:
         # All at once: how fast emitting is, is another question.
         dispatcher.emit_many([Event(f"to.n{number % WEBHOOKS}", {"n": number}) for number in range(events)])
         return events / (finished(name, warm + events) - started)
-
-
-def page(about: dict[str, object], found: dict[str, dict[int, list[float]]]) -> str:
-    """Return the results as a page."""
-    counts = sorted({count for rounds in found.values() for count in rounds})
-    heads = " | ".join(f"{count} worker{'s' if count > 1 else ''}" for count in counts)
-    rows = [
-        f"| {engine:<17} | " + " | ".join(f"{statistics.median(rounds[count]):>8.0f}" for count in counts) + " |"
-        for engine, rounds in found.items()
-    ]
-    versions = ", ".join(f"{key} {value}" for key, value in about.items())
-    return (
-        "# Deliveries a second through an engine\n\n"
-        f"By `nox -s bench-engines` ({versions}).\n\n"
-        f"Store, broker, relay, workers and receiver on one machine; {AT_ONCE} deliveries at once in each worker, a\n"
-        "connection for each request, every commit on the disk. Of the rounds the median.\n\n"
-        f"| engine            | {heads} |\n| ----------------- |{' -------: |' * len(counts)}\n"
-        + "\n".join(rows)
-        + "\n"
-    )
 
 
 def main() -> None:
@@ -264,27 +209,29 @@ def main() -> None:
     if given.be:
         child(given.be, given.window)
         return
+    versions = f"Celery {version('celery')}, nats-py {version('nats-py')}, PostgreSQL {postgres_version()}"
+    about = machine(versions=versions, rounds=given.rounds, events=given.events, slots=f"{AT_ONCE} in each worker")
+    receiver = Receiver()
     found: dict[str, dict[int, list[float]]] = {engine: {} for engine in given.engines}
     for _ in range(given.rounds):
         for engine in given.engines:
             for count in given.workers:
-                found[engine].setdefault(count, []).append(measure(engine, count, given.events))
-    about: dict[str, object] = {
-        "Python": platform.python_version(),
-        "Celery": version("celery"),
-        "nats-py": version("nats-py"),
-        "machine": platform.machine(),
-        "processors": os.cpu_count(),
-        "events": given.events,
-        "rounds": given.rounds,
-    }
-    print(page(about, found))
+                found[engine].setdefault(count, []).append(measure(engine, receiver, count, given.events))
+    receiver.close()
+    text = page(
+        "Deliveries a second through an engine",
+        "nox -s bench-engines",
+        about,
+        "Store, broker, relay, workers and receiver on one machine; a connection for each request, every commit on\n"
+        "the disk.\n",
+        table(
+            ("engine", *(f"{count} worker{'s' if count > 1 else ''}" for count in given.workers)),
+            [[engine, *(cell(spread(each), 0) for each in rounds.values())] for engine, rounds in found.items()],
+        ),
+    )
+    print(text)
     if given.write:
-        kept = {engine: {str(count): [round(one, 1) for one in each] for count, each in rounds.items()}
-                for engine, rounds in found.items()}  # fmt: skip
-        text = json.dumps({**about, "deliveries a second": kept}, indent=1)
-        (RESULTS / "engines.json").write_text(text + "\n", encoding="utf-8")
-        (RESULTS / "engines.md").write_text(page(about, found), encoding="utf-8")
+        keep("engines", {"about": about, "deliveries a second": found}, text)
 
 
 if __name__ == "__main__":

@@ -520,6 +520,17 @@ def test_a_relay_refuses_the_wrong_kind_of_store() -> None:
         Relay(StrangerStore(), print)
 
 
+def test_a_thread_s_relay_refuses_a_hand_that_must_be_awaited() -> None:
+    """It would hand nothing over, and offer the same again for ever."""
+
+    async def hand(tickets: Any) -> None:
+        """Take the tickets."""
+
+    with pytest.raises(TypeError, match="Relay calls hand, and this one must be awaited; use AsyncRelay"):
+        Relay(MemoryStore(), hand)
+    AsyncRelay(AsyncMemoryStore(), hand)
+
+
 def test_a_worker_over_a_store_that_cannot_hand_over_says_so() -> None:
     """So does a thread's store over such a one."""
     with pytest.raises(TypeError, match="deliver needs a store that can hand over"):
@@ -536,12 +547,14 @@ def test_a_worker_over_a_store_that_cannot_hand_over_says_so() -> None:
         asyncio.run(story())
 
 
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"patience": 0.5}, {"patience": timedelta(0)}])
+@pytest.mark.parametrize(
+    "wrong", [{"window": 0}, {"patience": 0.5}, {"patience": timedelta(0)}, {"housekeeping": 0}], ids=str
+)
 def test_a_relay_that_could_do_nothing_is_refused(wrong: dict[str, Any]) -> None:
-    """No window, or no time for a message to arrive."""
-    with pytest.raises(ValueError, match="is at least"):
+    """No window, no time for a message to arrive, or none for anything but housekeeping."""
+    with pytest.raises(ValueError, match=r"is at least|is longer than"):
         Relay(MemoryStore(), print, **wrong)
-    with pytest.raises(ValueError, match="is at least"):
+    with pytest.raises(ValueError, match=r"is at least|is longer than"):
         AsyncRelay(AsyncMemoryStore(), print, **wrong)
 
 

@@ -30,6 +30,7 @@ SYNC_NAMES = {
     "aiter": "iter",
     "anext": "next",
     "asynccontextmanager": "contextmanager",
+    "check_async_handover": "check_handover",
     "drive_async": "drive",
     "join_async": "join",
     "lend_async": "lend",
@@ -138,6 +139,13 @@ def test_the_postgres_stores_are_equal(name: str) -> None:
     """The same operations, on the same kind of connection, in the same order."""
     room = PACKAGE / "stores" / "postgres"
     sync, asynchronous = ((room / side / name).read_text(encoding="utf-8") for side in ("_sync", "_async"))
+    assert differences(sync, asynchronous) == []
+
+
+def test_the_relays_are_equal() -> None:
+    """The same offers are handed over, watched and given back, in the same order."""
+    room = PACKAGE / "contrib" / "engines"
+    sync, asynchronous = ((room / name).read_text(encoding="utf-8") for name in ("_relay.py", "_async_relay.py"))
     assert differences(sync, asynchronous) == []
 
 

@@ -13,7 +13,7 @@ from hookkit.targets import PUBLIC_HTTPS, TargetPolicy
 if TYPE_CHECKING:
     from hookkit.protocols import AsyncHandoverQueue, HandoverQueue
 
-__all__ = ["check_async_handover", "check_handover", "check_store", "targets_of"]
+__all__ = ["check_async_handover", "check_called", "check_handover", "check_store", "targets_of"]
 
 _METHODS = ("enqueue", "get_webhook", "claim", "record")
 
@@ -63,6 +63,18 @@ def _check_handover(shell: str, store: object) -> None:
             f"{shell} needs a store that can hand over (hookkit.protocols.HandoverQueue); "
             f"{type(store).__name__} has no {', '.join(missing)}"
         )
+
+
+def check_called(shell: str, name: str, function: object) -> None:
+    """Raise TypeError if `function` must be awaited and the shell only calls it: it would do nothing, without a word.
+
+    Args:
+        shell: The shell's class name; one that begins with ``Async`` awaits.
+        name: What the shell calls the function.
+        function: Any callable.
+    """
+    if inspect.iscoroutinefunction(function) and not shell.startswith("Async"):
+        raise TypeError(f"{shell} calls {name}, and this one must be awaited; use Async{shell}")
 
 
 def targets_of(targets: TargetPolicy | None, transport: object) -> TargetPolicy:

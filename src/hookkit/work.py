@@ -5,9 +5,9 @@ A host that writes its own store reads and makes these; other hosts never see th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 import attrs
 
@@ -18,6 +18,7 @@ __all__ = [
     "OFFERED",
     "SETTLED_REASONS",
     "Claim",
+    "ClaimOptions",
     "EndpointState",
     "HealthStep",
     "Lane",
@@ -30,6 +31,20 @@ __all__ = [
 ]
 
 Lane = Literal["first", "retry", "recover"]
+
+
+class ClaimOptions(TypedDict):
+    """The arguments of :meth:`hookkit.protocols.DeliveryQueue.claim`, for those that pass them on."""
+
+    now: datetime
+    lane: Lane
+    limit: int
+    limit_busy: int
+    limit_failing: int
+    lease: timedelta
+    owner: str
+    profiles: Collection[str]
+
 
 SETTLED_REASONS: Final = ("exhausted", "gone")
 """The reasons of a failure, besides none, that come with a settlement. All others are given by the queue."""

@@ -53,6 +53,11 @@ StoreT = TypeVar("StoreT")
 LogT = TypeVar("LogT")
 
 
+def _check_housekeeping(_: object, __: object, value: timedelta) -> None:
+    if value <= timedelta(0):
+        raise ValueError("housekeeping is longer than nothing; for never, give years")
+
+
 @attrs.frozen
 class Settings(Generic[StoreT, LogT]):
     """A worker's settings, for itself and its loop.
@@ -70,6 +75,9 @@ class Settings(Generic[StoreT, LogT]):
         keep_log: How long after its end a delivery stays in the log.
         keep_held: How old a held delivery may grow.
         housekeeping: How often the old is deleted.
+
+    Raises:
+        ValueError: `housekeeping` is not positive: nothing else would be done.
     """
 
     store: StoreT
@@ -83,7 +91,7 @@ class Settings(Generic[StoreT, LogT]):
     keep_payloads: timedelta
     keep_log: timedelta
     keep_held: timedelta
-    housekeeping: timedelta
+    housekeeping: timedelta = attrs.field(validator=_check_housekeeping)
 
     @property
     def renewal_s(self) -> float:

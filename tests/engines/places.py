@@ -221,6 +221,52 @@ class Place:
             time.sleep(0.1)
         assert self.ask("SELECT DISTINCT in_flight FROM {}.endpoints") == [(0,)]
 
+    # --- what holds on every engine
+
+    def share_out(self, engine: Any) -> None:
+        """Two workers and two relays: each event is received once, in as many attempts, and no cap is exceeded.
+
+        Args:
+            engine: Starts a worker or a relay in a process of its own: ``worker()``, ``relay()``.
+        """
+        caps = self.register()
+        events = self.emit(60)
+        for start in (engine.worker, engine.worker, engine.relay, engine.relay):
+            start()
+        events += self.emit(60)
+        self.finish(120)
+        assert dict(self.received) == dict.fromkeys(events, 1)
+        assert self.made() == dict.fromkeys(events, (1, 0))
+        assert {path: most <= caps[path] for path, most in self.most.items()} == dict.fromkeys(caps, True)
+        assert max(self.most.values()) > 1, "nothing was ever under way beside anything else"
+
+    def lose_power(self, engine: Any, *, most_lost: int) -> None:
+        """Three times, a worker and a relay: every event arrives, and nothing is sent that is no attempt in the log.
+
+        Args:
+            engine: As for :meth:`share_out`.
+            most_lost: How many attempts a worker that is killed may have in hand.
+        """
+        self.register()
+        self.slow_s = 0.05
+        events = self.emit(120)
+        workers, relays = [engine.worker(), engine.worker()], [engine.relay()]
+        for number in range(3):
+            ends = time.monotonic() + 60
+            while self.received.total() < 15 * (number + 1):
+                assert time.monotonic() < ends, self.output()[-4000:]
+                time.sleep(0.01)
+            self.kill(workers.pop(0))
+            self.kill(relays.pop(0))
+            workers.append(engine.worker())
+            relays.append(engine.relay())
+        self.finish(120)
+        assert set(self.received) == set(events)
+        made = self.made()
+        assert all(count <= made[event][0] for event, count in self.received.items())
+        assert all(attempts - lost == 1 for attempts, lost in made.values()), "each succeeded once"
+        assert sum(lost for _, lost in made.values()) <= 3 * most_lost
+
     def made(self) -> dict[str, tuple[int, int]]:
         """Return, by event, how many attempts were made, and how many of them were lost."""
         rows = self.ask(

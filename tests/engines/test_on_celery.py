@@ -75,43 +75,12 @@ def celery(request, place):
 
 def test_everything_is_delivered_once_and_no_cap_is_exceeded(place, celery) -> None:
     """Two workers of two processes each, and two relays: each event received once, in as many attempts."""
-    caps = place.register()
-    events = place.emit(60)
-    celery.worker()
-    celery.worker()
-    celery.relay()
-    celery.relay()
-    events += place.emit(60)
-    place.finish(120)
-    assert dict(place.received) == dict.fromkeys(events, 1)
-    assert place.made() == dict.fromkeys(events, (1, 0))
-    assert {path: most <= caps[path] for path, most in place.most.items()} == dict.fromkeys(caps, True)
-    assert max(place.most.values()) > 1, "nothing was ever under way beside anything else"
+    place.share_out(celery)
 
 
 def test_killed_workers_and_relays_lose_nothing(place, celery) -> None:
-    """Power losses, again and again: every event arrives, and nothing is sent that is not an attempt in the log."""
-    place.register()
-    place.slow_s = 0.05
-    events = place.emit(120)
-    workers = [celery.worker(), celery.worker()]
-    relays = [celery.relay()]
-    for number in range(3):
-        wanted = 15 * (number + 1)
-        ends = time.monotonic() + 60
-        while place.received.total() < wanted:
-            assert time.monotonic() < ends, place.output()[-4000:]
-            time.sleep(0.01)
-        place.kill(workers.pop(0))
-        place.kill(relays.pop(0))
-        workers.append(celery.worker())
-        relays.append(celery.relay())
-    place.finish(120)
-    assert set(place.received) == set(events)
-    made = place.made()
-    assert {event: count <= made[event][0] for event, count in place.received.items()} == dict.fromkeys(events, True)
-    assert all(attempts - lost == 1 for attempts, lost in made.values()), "each succeeded once"
-    assert sum(lost for _, lost in made.values()) <= 3 * 2, "no more than the killed had in hand"
+    """Power losses, again and again: every event arrives; no more is lost than the two processes had in hand."""
+    place.lose_power(celery, most_lost=2)
 
 
 def test_messages_that_are_no_tickets_are_dropped(place, celery) -> None:

@@ -15,7 +15,7 @@ from places import PLACES, example
 
 from hookkit import AsyncWorker
 from hookkit.contrib.engines import AsyncRelay
-from hookkit.contrib.engines.nats import WorkQueue
+from hookkit.contrib.engines.nats import FETCH_S, WorkQueue
 from hookkit.stores.memory import AsyncMemoryStore
 from hookkit.testing import AsyncFakeTransport
 
@@ -78,41 +78,13 @@ def eventually_none_is_left(on_nats) -> None:
 
 def test_everything_is_delivered_once_and_no_cap_is_exceeded(place, on_nats) -> None:
     """Two workers and two relays: each event received once, in as many attempts, and each message acknowledged."""
-    caps = place.register()
-    events = place.emit(60)
-    for start in (on_nats.worker, on_nats.worker, on_nats.relay, on_nats.relay):
-        start()
-    events += place.emit(60)
-    place.finish(120)
-    assert dict(place.received) == dict.fromkeys(events, 1)
-    assert place.made() == dict.fromkeys(events, (1, 0))
-    assert {path: most <= caps[path] for path, most in place.most.items()} == dict.fromkeys(caps, True)
-    assert max(place.most.values()) > 1, "nothing was ever under way beside anything else"
+    place.share_out(on_nats)
     eventually_none_is_left(on_nats)
 
 
 def test_killed_workers_and_relays_lose_nothing(place, on_nats) -> None:
-    """Power losses, again and again: every event arrives, and nothing is sent that is not an attempt in the log."""
-    place.register()
-    place.slow_s = 0.05
-    events = place.emit(120)
-    workers = [on_nats.worker(), on_nats.worker()]
-    relays = [on_nats.relay()]
-    for number in range(3):
-        ends = time.monotonic() + 60
-        while place.received.total() < 20 * (number + 1):
-            assert time.monotonic() < ends, place.output()[-4000:]
-            time.sleep(0.01)
-        place.kill(workers.pop(0))
-        place.kill(relays.pop(0))
-        workers.append(on_nats.worker())
-        relays.append(on_nats.relay())
-    place.finish(120)
-    assert set(place.received) == set(events)
-    made = place.made()
-    assert {event: count <= made[event][0] for event, count in place.received.items()} == dict.fromkeys(events, True)
-    assert all(attempts - lost == 1 for attempts, lost in made.values()), "each succeeded once"
-    assert sum(lost for _, lost in made.values()) <= 3 * sum((1, 2, 3, 4)), "no more than the caps let them have"
+    """Power losses, again and again: every event arrives; no more is lost than the caps let a worker have in hand."""
+    place.lose_power(on_nats, most_lost=1 + 2 + 3 + 4)
     eventually_none_is_left(on_nats)
 
 
@@ -209,20 +181,41 @@ def test_the_stream_may_be_prepared_by_everybody(on_nats) -> None:
 
 
 def test_a_worker_whose_connection_is_closed_ends(on_nats) -> None:
-    """With an error: whoever runs it starts it again."""
-    store, transport = AsyncMemoryStore(), AsyncFakeTransport()
+    """With an error, when what it sends is settled: whoever runs it starts it again."""
+    store = AsyncMemoryStore()
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def wait(_):
+        began.set()
+        await go.wait()
+        return 200
+
+    transport = AsyncFakeTransport(wait)
 
     async def story(_, __):
         client = await nats.connect(PLACES["nats"])
         tickets = WorkQueue(client.jetstream(), stream=on_nats.place.name, subject=on_nats.place.name)
         await tickets.prepare()
+        delivery = await emitted(store)(transport)
+        await AsyncRelay(store, tickets.hand).run_once()
         working = asyncio.create_task(tickets.work(AsyncWorker(store, transport=transport), concurrency=2))
-        await asyncio.sleep(0.2)
+        await began.wait()
         await client.close()
+        await asyncio.wait([working], timeout=FETCH_S + 0.5)  # whoever sends nothing has noticed by then
+        assert not working.done()
+        go.set()
         with pytest.raises(nats.errors.ConnectionClosedError):
             await working
+        assert (await store.entry(delivery)).state == "succeeded"
 
     on_nats.run(story)
+
+
+def test_a_worker_that_could_do_nothing_is_refused(on_nats) -> None:
+    """It would return at once, without a word."""
+    tickets = WorkQueue(None)
+    with pytest.raises(ValueError, match="concurrency is at least 1"):
+        asyncio.run(tickets.work(AsyncWorker(AsyncMemoryStore()), concurrency=0))
 
 
 def test_a_worker_that_is_stopped_finishes_what_it_sends(on_nats) -> None:

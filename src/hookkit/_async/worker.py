@@ -83,8 +83,6 @@ class AsyncWorker(AsyncRunner):
         super().__init__(store, "hookkit-worker")
         if concurrency < 1:
             raise ValueError("concurrency is at least 1")
-        if as_duration(housekeeping) <= timedelta(0):
-            raise ValueError("housekeeping is longer than nothing; for never, give years")
         total_timeout = getattr(transport, "total_timeout", None if transport else 15.0)
         check_lease(
             as_duration(lease), profiles.values(), None if total_timeout is None else as_duration(total_timeout)

@@ -32,8 +32,7 @@ class Runner(ABC):
     def _serve(self, flags: Flags) -> None:
         """Serve until the flags say otherwise."""
 
-    @abstractmethod
-    def _close(self, *, wait: bool) -> None:
+    def _close(self, *, wait: bool) -> None:  # noqa: B027 - a relay makes nothing
         """Release what was made for that; repeating it is harmless."""
 
     def start(self) -> None:
@@ -57,7 +56,7 @@ class Runner(ABC):
         """
         with self._lock:
             if self._is_running():
-                raise RuntimeError("this worker is running already")
+                raise RuntimeError("it is running already")
             if self._running is not None:  # else a signal may have come between the making and the running
                 self._flags = Flags()
             self._running = threading.current_thread()

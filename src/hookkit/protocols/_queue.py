@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 if TYPE_CHECKING:
     from hookkit.model import DeliveryState
-    from hookkit.work import Claim, HealthStep, Lane, Settled, Settlement
+    from hookkit.work import Claim, ClaimOptions, HealthStep, Lane, Settled, Settlement
 
 __all__ = ["DeliveryQueue", "HandoverQueue"]
 
@@ -190,18 +190,7 @@ class HandoverQueue(DeliveryQueue, Protocol):
     given to :meth:`~DeliveryQueue.extend`, :meth:`~DeliveryQueue.give_back` and :meth:`~DeliveryQueue.settle`.
     """
 
-    def offer(
-        self,
-        *,
-        now: datetime,
-        lane: Lane,
-        limit: int,
-        limit_busy: int,
-        limit_failing: int,
-        lease: timedelta,
-        owner: str,
-        profiles: Collection[str],
-    ) -> list[Claim]:
+    def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:
         """As :meth:`~DeliveryQueue.claim`, with offers in place of leases."""
         ...
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
 if TYPE_CHECKING:
     from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
-    from hookkit.work import Claim, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
+    from hookkit.work import Claim, ClaimOptions, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
 
 from hookkit.protocols._queue import DeliveryQueue
 from hookkit.protocols._stores import LogStore, Outbox, WebhookStore
@@ -94,18 +94,7 @@ class AsyncDeliveryQueue(Protocol):
 class AsyncHandoverQueue(AsyncDeliveryQueue, Protocol):
     """The async twin of :class:`HandoverQueue`."""
 
-    async def offer(
-        self,
-        *,
-        now: datetime,
-        lane: Lane,
-        limit: int,
-        limit_busy: int,
-        limit_failing: int,
-        lease: timedelta,
-        owner: str,
-        profiles: Collection[str],
-    ) -> list[Claim]: ...
+    async def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]: ...
     async def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None: ...
     async def outstanding(self, claim_ids: Collection[str], *, now: datetime) -> set[str]: ...
 

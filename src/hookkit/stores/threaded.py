@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 import attrs
 
@@ -15,7 +15,7 @@ from hookkit.errors import StoreError
 from hookkit.kinds import check_handover
 from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
 from hookkit.protocols import Store
-from hookkit.work import Claim, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
+from hookkit.work import Claim, ClaimOptions, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
 
 __all__ = ["ThreadedStore"]
 
@@ -182,30 +182,9 @@ class ThreadedStore:
             profiles=profiles,
         )
 
-    async def offer(
-        self,
-        *,
-        now: datetime,
-        lane: Lane,
-        limit: int,
-        limit_busy: int,
-        limit_failing: int,
-        lease: timedelta,
-        owner: str,
-        profiles: Collection[str],
-    ) -> list[Claim]:
+    async def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:
         """As :meth:`hookkit.protocols.HandoverQueue.offer`."""
-        return await self._write(
-            check_handover("ThreadedStore", self._store).offer,
-            now=now,
-            lane=lane,
-            limit=limit,
-            limit_busy=limit_busy,
-            limit_failing=limit_failing,
-            lease=lease,
-            owner=owner,
-            profiles=profiles,
-        )
+        return await self._write(check_handover("ThreadedStore", self._store).offer, **options)
 
     async def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None:
         """As :meth:`hookkit.protocols.HandoverQueue.take`."""

@@ -12,7 +12,7 @@ from hookkit._async.loop import AsyncTurns, Flags, claim
 from hookkit._async.running import AsyncRunner
 from hookkit.clock import SYSTEM_CLOCK
 from hookkit.contrib.engines._tickets import WATCH_MAX_S, WATCH_MIN_S, check_window, names, ticket_of
-from hookkit.kinds import check_async_handover, check_store
+from hookkit.kinds import check_async_handover, check_called, check_store
 from hookkit.model import as_duration
 from hookkit.profiles import BUILTIN
 from hookkit.work import taken_id
@@ -32,7 +32,8 @@ class AsyncRelay(AsyncRunner):
     """Hands what is due to an engine, in an event loop. It sends nothing itself, and keeps house as a worker does.
 
     Caps, rates, breakers and shares hold as for a worker: an offer counts as a lease. Run as many relays as you like;
-    one is enough. Killed, it leaves nothing behind but offers, which the engine's workers take, or which run out.
+    one is enough. Stopped or killed, it leaves nothing behind but offers, which the engine's workers take, or which run
+    out.
 
     Args:
         store: Where deliveries are offered; it must be able to (:class:`hookkit.protocols.AsyncHandoverQueue`), as the
@@ -52,7 +53,7 @@ class AsyncRelay(AsyncRunner):
 
     Raises:
         TypeError: `store` is sync, or cannot hand over.
-        ValueError: `window` is less than 1, or `patience` less than a second.
+        ValueError: `window` is less than 1, `patience` less than a second, or `housekeeping` is not positive.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class AsyncRelay(AsyncRunner):
     ) -> None:
         check_store("AsyncRelay", store)
         self._queue: Final[AsyncHandoverQueue] = check_async_handover("AsyncRelay", store)
+        check_called("AsyncRelay", "hand", hand)
         check_window(window, patience)
         super().__init__(store, "hookkit-relay")
         self._hand = hand
@@ -99,9 +101,6 @@ class AsyncRelay(AsyncRunner):
 
     async def _serve(self, flags: Flags) -> None:
         await AsyncRelayLoop(self._settings, flags, self._queue, self._hand).serve()
-
-    async def _close(self) -> None:
-        """Release nothing: the store and the engine are the host's."""
 
 
 class AsyncRelayLoop(AsyncTurns):

@@ -12,7 +12,7 @@ from hookkit._sync.loop import Flags, Turns, claim
 from hookkit._sync.running import Runner
 from hookkit.clock import SYSTEM_CLOCK
 from hookkit.contrib.engines._tickets import WATCH_MAX_S, WATCH_MIN_S, check_window, names, ticket_of
-from hookkit.kinds import check_handover, check_store
+from hookkit.kinds import check_called, check_handover, check_store
 from hookkit.model import as_duration
 from hookkit.profiles import BUILTIN
 from hookkit.work import taken_id
@@ -32,7 +32,8 @@ class Relay(Runner):
     """Hands what is due to an engine. It sends nothing itself, and keeps house as a worker does.
 
     Caps, rates, breakers and shares hold as for a worker: an offer counts as a lease. Run as many relays as you like;
-    one is enough. Killed, it leaves nothing behind but offers, which the engine's workers take, or which run out.
+    one is enough. Stopped or killed, it leaves nothing behind but offers, which the engine's workers take, or which run
+    out.
 
     Args:
         store: Where deliveries are offered; it must be able to (:class:`hookkit.protocols.HandoverQueue`), as the
@@ -51,8 +52,8 @@ class Relay(Runner):
         keep_held: How old a held delivery may grow; then it fails (``expired``).
 
     Raises:
-        TypeError: `store` is async, or cannot hand over.
-        ValueError: `window` is less than 1, or `patience` less than a second.
+        TypeError: `store` is async, or cannot hand over; or `hand` must be awaited.
+        ValueError: `window` is less than 1, `patience` less than a second, or `housekeeping` is not positive.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Relay(Runner):
     ) -> None:
         check_store("Relay", store)
         self._queue: Final[HandoverQueue] = check_handover("Relay", store)
+        check_called("Relay", "hand", hand)
         check_window(window, patience)
         super().__init__(store, "hookkit-relay")
         self._hand = hand
@@ -99,9 +101,6 @@ class Relay(Runner):
 
     def _serve(self, flags: Flags) -> None:
         RelayLoop(self._settings, flags, self._queue, self._hand).serve()
-
-    def _close(self, *, wait: bool) -> None:
-        """Release nothing: the store and the engine are the host's."""
 
 
 class RelayLoop(Turns):

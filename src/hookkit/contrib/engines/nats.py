@@ -114,22 +114,30 @@ class WorkQueue:
                 back what is being sent.
 
         Raises:
-            nats.errors.ConnectionClosedError: The connection is closed.
+            nats.errors.ConnectionClosedError: The connection is closed; what was being sent is settled.
+            ValueError: `concurrency` is less than 1.
         """
-        stop = stop or asyncio.Event()
-        serving = [asyncio.create_task(self._serve(worker, stop)) for _ in range(concurrency)]
+        if concurrency < 1:
+            raise ValueError("concurrency is at least 1")
+        failed = asyncio.Event()
+        stops = [failed] if stop is None else [failed, stop]
+        serving = [asyncio.create_task(self._serve(worker, stops)) for _ in range(concurrency)]
         try:
-            await asyncio.gather(*serving)
+            await asyncio.wait(serving, return_when=asyncio.FIRST_EXCEPTION)
+            failed.set()  # one cannot go on; what the others are sending has reached its receiver, perhaps
+            await asyncio.wait(serving)
         finally:
             for task in serving:
                 task.cancel()
             await asyncio.gather(*serving, return_exceptions=True)
+        for task in serving:
+            task.result()
 
-    async def _serve(self, worker: AsyncWorker, stop: asyncio.Event) -> None:
+    async def _serve(self, worker: AsyncWorker, stops: Sequence[asyncio.Event]) -> None:
         """Deliver one message after another. Each asks for itself: who asks for several waits until all have come."""
         subscription = await self.js.pull_subscribe_bind(consumer=self.consumer, stream=self.stream)
         try:
-            while not stop.is_set():
+            while not any(stop.is_set() for stop in stops):
                 try:
                     (message,) = await subscription.fetch(1, timeout=FETCH_S)
                 except TimeoutError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Unpack
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import Limits, allocate
+from hookkit.fairness import allocate
 from hookkit.ids import new_id
 from hookkit.stores.memory._tables import Delivery, MemoryLine, Tables
-from hookkit.work import CLAIMED, OFFERED, Claim, Lane, taken_id
+from hookkit.work import CLAIMED, OFFERED, Claim, ClaimOptions, Lane, taken_id
 
 __all__ = ["MemoryClaims"]
 
@@ -31,28 +32,9 @@ class MemoryClaims:
         lease: timedelta,
         owner: str,
         profiles: Collection[str],
+        kind: str = CLAIMED,
     ) -> list[Claim]:
         """Lease due deliveries of one lane."""
-        return self._claim(CLAIMED, now, lane, Limits(limit, limit_busy, limit_failing), lease, profiles)
-
-    def offer(
-        self,
-        *,
-        now: datetime,
-        lane: Lane,
-        limit: int,
-        limit_busy: int,
-        limit_failing: int,
-        lease: timedelta,
-        owner: str,
-        profiles: Collection[str],
-    ) -> list[Claim]:
-        """Lease due deliveries of one lane to whoever takes them."""
-        return self._claim(OFFERED, now, lane, Limits(limit, limit_busy, limit_failing), lease, profiles)
-
-    def _claim(
-        self, kind: str, now: datetime, lane: Lane, limits: Limits, lease: timedelta, profiles: Collection[str]
-    ) -> list[Claim]:
         tables = self._tables
         with tables.lock:
             tables.reap(now)
@@ -64,14 +46,18 @@ class MemoryClaims:
             order = sorted(due, key=lambda endpoint_id: (due[endpoint_id][0].due_at, due[endpoint_id][0].seq))
             slots = allocate(
                 [tables.lines[endpoint_id].candidate(len(due[endpoint_id])) for endpoint_id in order],
-                limit=limits.limit,
-                limit_busy=limits.limit_busy,
-                limit_failing=limits.limit_failing,
+                limit=limit,
+                limit_busy=limit_busy,
+                limit_failing=limit_failing,
             )
             claims: list[Claim] = []
             for endpoint_id, count in slots.items():
                 claims += [self._lease(one, now, lease, kind) for one in due[endpoint_id][:count]]
             return claims
+
+    def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:
+        """Lease due deliveries of one lane to whoever takes them."""
+        return self.claim(**options, kind=OFFERED)
 
     def claim_one(self, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim:
         """Lease one delivery."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from itertools import product
-from typing import Final
+from typing import Final, Unpack
 
 from hookkit.errors import NotFound, StoreError
 from hookkit.fairness import Limits, Line, allocate
@@ -17,7 +17,7 @@ from hookkit.stores.sqlite._database import Database
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
 from hookkit.stores.unreadable import Unreadable
-from hookkit.work import CLAIMED, OFFERED, Claim, Lane, taken_id
+from hookkit.work import CLAIMED, OFFERED, Claim, ClaimOptions, Lane, taken_id
 
 __all__ = ["SQLiteClaims"]
 
@@ -44,37 +44,10 @@ class SQLiteClaims:
         lease: timedelta,
         owner: str,
         profiles: Collection[str],
+        kind: str = CLAIMED,
     ) -> list[Claim]:
         """Lease due deliveries of one lane."""
         limits = Limits(limit, limit_busy, limit_failing)
-        return self._claim(CLAIMED, now, lane, limits, lease, owner, profiles)
-
-    def offer(
-        self,
-        *,
-        now: datetime,
-        lane: Lane,
-        limit: int,
-        limit_busy: int,
-        limit_failing: int,
-        lease: timedelta,
-        owner: str,
-        profiles: Collection[str],
-    ) -> list[Claim]:
-        """Lease due deliveries of one lane to whoever takes them."""
-        limits = Limits(limit, limit_busy, limit_failing)
-        return self._claim(OFFERED, now, lane, limits, lease, owner, profiles)
-
-    def _claim(
-        self,
-        kind: str,
-        now: datetime,
-        lane: Lane,
-        limits: Limits,
-        lease: timedelta,
-        owner: str,
-        profiles: Collection[str],
-    ) -> list[Claim]:
         with self._database.writing():
             self._deliveries.reap(now)
             ready, lines = self._servable(lane, profiles, now, limits)
@@ -91,6 +64,10 @@ class SQLiteClaims:
             )
             wanted = {endpoint_id: due[endpoint_id][:count] for endpoint_id, count in slots.items()}
             return self._lease(wanted, lines, now, lease, owner, kind)
+
+    def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:
+        """Lease due deliveries of one lane to whoever takes them."""
+        return self.claim(**options, kind=OFFERED)
 
     def claim_one(self, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim:
         """Lease one delivery."""

@@ -50,6 +50,7 @@ _OUTCOMES: dict[Happening, tuple[int, float | None, bool, str]] = {
     "exhausted": (500, None, False, "exhausted"),
     "gone": (410, None, False, "gone"),
     "given up": (500, None, True, "exhausted"),
+    "postponed": (500, 0, True, ""),
 }
 """What a settlement says: the status, when it is tried again, whether nothing was sent, and the reason."""
 

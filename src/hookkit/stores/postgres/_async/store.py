@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import psycopg_pool
 
@@ -20,7 +20,18 @@ from hookkit.stores.postgres._outbox import batches, enqueue
 from hookkit.stores.postgres._source import listening_of, place_of
 from hookkit.stores.postgres._tables import tables_of
 from hookkit.stores.rows import Sealer
-from hookkit.work import CLAIMED, OFFERED, Claim, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
+from hookkit.work import (
+    CLAIMED,
+    OFFERED,
+    Claim,
+    ClaimOptions,
+    HealthStep,
+    Lane,
+    Planned,
+    Settled,
+    Settlement,
+    WebhookChange,
+)
 
 __all__ = ["AsyncPostgresStore"]
 
@@ -161,37 +172,10 @@ class AsyncPostgresStore:
         lease: timedelta,
         owner: str,
         profiles: Collection[str],
+        kind: str = CLAIMED,
     ) -> list[Claim]:
         """As :meth:`hookkit.protocols.DeliveryQueue.claim`."""
         limits = Limits(limit, limit_busy, limit_failing)
-        return await self._claim(CLAIMED, now, lane, limits, lease, owner, profiles)
-
-    async def offer(
-        self,
-        *,
-        now: datetime,
-        lane: Lane,
-        limit: int,
-        limit_busy: int,
-        limit_failing: int,
-        lease: timedelta,
-        owner: str,
-        profiles: Collection[str],
-    ) -> list[Claim]:
-        """As :meth:`hookkit.protocols.HandoverQueue.offer`."""
-        limits = Limits(limit, limit_busy, limit_failing)
-        return await self._claim(OFFERED, now, lane, limits, lease, owner, profiles)
-
-    async def _claim(
-        self,
-        kind: str,
-        now: datetime,
-        lane: Lane,
-        limits: Limits,
-        lease: timedelta,
-        owner: str,
-        profiles: Collection[str],
-    ) -> list[Claim]:
         at, behind, due = await self._database.run(_claims.look(self._tables, now, lane, profiles))
         if not behind and not due:
             return []
@@ -207,6 +191,10 @@ class AsyncPostgresStore:
             kind=kind,
         )
         return await self._database.transact(steps)
+
+    async def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:
+        """As :meth:`hookkit.protocols.HandoverQueue.offer`."""
+        return await self.claim(**options, kind=OFFERED)
 
     async def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None:
         """As :meth:`hookkit.protocols.HandoverQueue.take`."""
