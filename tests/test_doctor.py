@@ -216,6 +216,17 @@ def test_a_damaged_file(doctor, bench, path, capsys) -> None:
     assert "quick_check" in out or "malformed" in err
 
 
+def test_what_a_crash_has_left_is_left(doctor, bench, path) -> None:
+    """A log that nobody has put into the file is read, and not put there: whoever looks at the damage finds it all."""
+    bench.register()
+    files = {name: path.with_name(f"{path.name}{name}").read_bytes() for name in ("", "-wal")}
+    bench.queue.close()  # type: ignore[attr-defined]
+    for name, content in files.items():
+        path.with_name(f"{path.name}{name}").write_bytes(content)
+    assert doctor()[1] == {"seals": "note: 1 webhooks have keys and headers that are not sealed"}
+    assert {name: path.with_name(f"{path.name}{name}").read_bytes() for name in files} == files
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs file modes")
 def test_a_file_that_everybody_can_read(doctor, path) -> None:
     """A note."""

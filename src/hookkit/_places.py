@@ -28,7 +28,9 @@ __all__ = ["OPENERS", "VAULT_VARIABLE", "Wish", "add_place", "file_of", "name_of
 VAULT_VARIABLE: Final = "HOOKKIT_VAULT_KEYS"
 _DSN_VARIABLE: Final = "HOOKKIT_DSN"
 _MAX_KEYS: Final = 65_536
-_PASSWORD_FIELD: Final = re.compile(r"(?i)[?&]password=")
+_PASSWORD_FIELD: Final = re.compile(r"(?i)[?&](?:ssl)?password=")
+_NO_FILE: Final = re.compile(r"(?i)postgres(?:ql)?:|(?:.*\s)?(?:host|hostaddr|dbname|user|password|service)\s*=")
+"""What is no file's name: a URL whose slashes are missing, and libpq's other way to write a DSN."""
 
 
 @attrs.frozen
@@ -71,10 +73,12 @@ def place_of(database: str | None) -> tuple[str, str]:
         Problem: There is none, no store is known for it, or it shows a password to everybody on this machine.
     """
     dsn = os.environ.get(_DSN_VARIABLE) if database is None else database
-    if dsn is None:
+    if not dsn:
         raise Problem(f"give a DSN, or set {_DSN_VARIABLE}")
     scheme, separator, rest = dsn.partition("://")
     if not separator:
+        if _NO_FILE.match(dsn):  # it may hold a password, which a file's name in a message would show
+            raise Problem("a DSN for PostgreSQL is written as postgresql://user@host/database")
         scheme, rest = "sqlite", f"/{dsn}"
     scheme = {"postgres": "postgresql"}.get(scheme, scheme)
     if scheme not in OPENERS:
@@ -156,8 +160,13 @@ def open_store(place: tuple[str, str], wish: Wish) -> Any:
         raise Problem(str(error)) from None
 
 
-def file_of(rest: str, *, create: bool = False) -> Path:
+def file_of(rest: str, *, create: bool = False, writes: bool = True) -> Path:
     """Return the SQLite file that is there, and is hookkit's: a command makes no tables in another's by accident.
+
+    Args:
+        rest: What stands behind ``://``.
+        create: It need not be there.
+        writes: SQLite may finish what a process that crashed has left in its log, and so change the file.
 
     Raises:
         Problem: It is not.
@@ -173,7 +182,8 @@ def file_of(rest: str, *, create: bool = False) -> Path:
     if not path.is_file():
         raise Problem(f"no such file: {path} (behind sqlite:// an absolute path begins with its fourth slash)")
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        mode = "rw" if writes else "ro"
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)) as connection:
             found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'hookkit_webhooks'").fetchone()
     except sqlite3.Error as error:
         raise Problem(f"{path}: {error}") from None

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from contextlib import closing, contextmanager
-from datetime import timedelta
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -19,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from clusters import Cluster, why_no_cluster
 from hookkit import OutboxDispatcher, StoreError
 from hookkit.__main__ import main
+from hookkit._listen.inputs import Problem
 from hookkit.stores.postgres import PostgresStore
 from hookkit.testing.bench import Bench
 from hookkit.testing.builders import endpoint
@@ -238,10 +238,9 @@ def test_no_tables_and_no_server(doctor, capsys, monkeypatch) -> None:
     assert "planted" not in out + err
 
 
-def test_it_changes_nothing(tables, bench) -> None:
+def test_it_changes_nothing(tables) -> None:
     """Its connection could not even if it wanted to."""
     from hookkit._doctor.reading import _connected
 
-    with pytest.raises(Exception, match="read-only"), _connected(url()) as execute:
+    with pytest.raises(Problem, match="read-only"), _connected(url()) as execute:
         execute(f"DELETE FROM {tables.schema}.webhooks", ())
-    assert timedelta(0) <= bench.later(1) - bench.now

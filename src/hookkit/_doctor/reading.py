@@ -138,7 +138,7 @@ def _schema(reader: _Reader, *, exists: bool) -> Finding:
 def _sqlite(rest: str, vault: Vault | None) -> list[Finding]:
     from hookkit.stores.sqlite._database import SQLITE
 
-    path = file_of(rest).absolute()
+    path = file_of(rest, writes=False).absolute()
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
             reader = _Reader(SQLITE, lambda sql, params: connection.execute(sql, params).fetchall())

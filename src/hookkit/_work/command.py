@@ -114,6 +114,8 @@ def options_of(arguments: argparse.Namespace, name: str = "its store") -> Option
     file: Path | None = arguments.health_file
     if file is not None and not file.absolute().parent.is_dir():
         raise Problem(f"--health-file: no such folder: {file.parent}")
+    if file is not None and file.is_dir():
+        raise Problem(f"--health-file: it is a folder: {file}")
     return Options(
         name=name,
         drain=arguments.drain,

@@ -10,6 +10,7 @@ from unittest import mock
 import settings
 from django.contrib import admin as django_admin
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.test import SimpleTestCase, TestCase, override_settings
 from emitting import IN_MEMORY, URL
@@ -62,6 +63,7 @@ class Settings(SimpleTestCase):
         """A name that is not known is shown; a value, which may be a key, is not."""
         for wrong, said in (
             ({"VALUT": 1}, "VALUT"),
+            (SECRET, "a dict"),
             ({"VAULT": SECRET}, "VAULT"),
             ({"TARGETS": "os.nothing"}, "TARGETS"),
         ):
@@ -69,6 +71,13 @@ class Settings(SimpleTestCase):
                 configured()
             self.assertIn(said, str(caught.exception))
             self.assertNotIn(SECRET, repr(caught.exception) + repr(caught.exception.__cause__))
+
+    def test_a_worker_says_mistakes_in_a_sentence(self) -> None:
+        """Those of the settings, and an alias that there is not, are errors of the command and no tracebacks."""
+        for wrong, said in (({"VALUT": 1}, "VALUT"), ({"DATABASE": "nosuch"}, "nosuch")):
+            with override_settings(HOOKKIT=wrong), self.assertRaisesRegex(CommandError, said) as caught:
+                call_command("hookkit_worker", drain=True)
+            self.assertEqual(caught.exception.returncode, 2)
 
     def test_other_databases_are_refused(self) -> None:
         """Before anything is connected to."""

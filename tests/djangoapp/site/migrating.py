@@ -14,11 +14,13 @@ from urls import dispatcher
 
 from hookkit import Endpoint, StoreError
 from hookkit.contrib.django import dispatcher_for, registry_for, store_for
+from hookkit.contrib.django._configured import configured
 from hookkit.contrib.django._migrating import drop, make
 from hookkit.contrib.django.emitting import worker_store_for
 from hookkit.contrib.django.testing import empty_tables
 from hookkit.inbox._schema import INBOX
 from hookkit.stores import migrations
+from hookkit.stores.sqlite import SQLiteStore
 
 VERSIONS = "hookkit_schema" if connection.vendor == "sqlite" else "hookkit.schema"
 
@@ -113,8 +115,10 @@ class Migrating(TransactionTestCase):
         self.check()
 
     def own_store(self) -> Any:
-        """Return a store that does not know Django's connection."""
-        return worker_store_for()
+        """Return a store that does not know Django's connection, and that makes its tables."""
+        if connection.vendor == "postgresql":
+            return worker_store_for()
+        return SQLiteStore(connection.settings_dict["NAME"], vault=configured().vault)
 
     def test_newer_tables_are_refused(self) -> None:
         """Tables that need a newer hookkit are neither used nor migrated."""

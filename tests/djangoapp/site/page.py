@@ -7,7 +7,7 @@ import re
 from typing import Any
 from unittest import mock
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.management import load_command_class
 from django.db import transaction
 from django.test import AsyncClient, Client, TestCase, override_settings
@@ -82,14 +82,18 @@ class Page(TestCase):
             self.assertTrue(option == "--help" or hasattr(given, option[2:].replace("-", "_")), option)
 
     def test_register(self) -> None:
-        """A webhook is made, and its key shown; one whose URL is refused is answered with why."""
-        client = Client()
-        client.force_login(User.objects.create_user("ada"))
+        """Who may make webhooks is given the key, or why not; and the webhook is told of who signs up."""
+        client, ada = Client(), User.objects.create_user("ada")
+        client.force_login(ada)
+        self.assertEqual(client.post("/webhooks", {"url": "https://receiver.example.com/hooks"}).status_code, 403)
+        ada.user_permissions.add(Permission.objects.get(codename="change_webhook"))
         made = client.post("/webhooks", {"url": "https://receiver.example.com/hooks"})
         refused = client.post("/webhooks", {"url": "http://169.254.169.254/"})
         self.assertEqual((made.status_code, refused.status_code), (201, 400))
         (webhook,) = registry_for().list()
         self.assertEqual({"id": webhook.id, "key": webhook.keys[0].value}, made.json())
+        NAMES["sign_up"]("eve")
+        self.assertEqual(len(registry_for().recent(webhook.id, state="pending")), 1)
 
     async def test_an_async_view(self) -> None:
         """It answers, and the user is there."""

@@ -45,10 +45,12 @@ class Configured:
 
 def configured() -> Configured:
     """Return what is configured now; ImproperlyConfigured, which quotes no value, if it cannot be read."""
-    given: dict[str, Any] = getattr(settings, "HOOKKIT", {})
+    given: Any = getattr(settings, "HOOKKIT", {})
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured("HOOKKIT: give a dict")
     unknown = sorted(set(given) - set(_NAMES))
     if unknown:
-        raise ImproperlyConfigured(f"HOOKKIT: {', '.join(unknown)}: there are {', '.join(_NAMES)}")
+        raise ImproperlyConfigured(f"HOOKKIT: not known: {', '.join(unknown)}; there are {', '.join(_NAMES)}")
     return Configured(**{name.lower(): _found(name, value) for name, value in given.items() if value is not None})
 
 

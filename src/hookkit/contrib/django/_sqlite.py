@@ -120,4 +120,5 @@ def open_sqlite(using: str, vault: Sealer | None) -> SQLiteStore:
     path = path_of(using)
     if not Path(path).is_file():
         raise StoreError(f"there is no file {path}: run manage.py migrate")
+    Lent(using, "SQLite", "SQLiteStore", _look).host()  # the store would make the tables, and that is for Django to do
     return SQLiteStore(path, vault=vault)

@@ -8,7 +8,7 @@ the host who shows a new key to its customer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -214,7 +214,6 @@ class WebhookAdmin(_ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "changelist": self._to("changelist"),
-            "now": datetime.now(UTC),
             **context,
         }
         request.current_app = self.admin_site.name

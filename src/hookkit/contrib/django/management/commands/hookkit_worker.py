@@ -11,6 +11,7 @@ import attrs
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
+from django.utils.connection import ConnectionDoesNotExist
 
 from hookkit._listen.inputs import Problem
 from hookkit._work.command import add_options, options_of
@@ -42,11 +43,12 @@ class Command(BaseCommand):
         if not logging.getLogger("hookkit").hasHandlers():  # the project says nothing of logging: be heard all the same
             level = ("warning", "info", "debug")[min(given["verbosity"], 2)]
             write_log(sys.stderr, level=level, as_json=False)
-        chosen = configured()
         try:
-            options = options_of(argparse.Namespace(**given))
-            store = worker_store_for(given["database"])
-        except (Problem, StoreError, ImproperlyConfigured) as error:
+            chosen = configured()
+            alias = given["database"] or chosen.database
+            options = options_of(argparse.Namespace(**given), f"Django's database {alias!r}")
+            store = worker_store_for(alias)
+        except (Problem, StoreError, ImproperlyConfigured, ConnectionDoesNotExist) as error:
             raise CommandError(plain(str(error)), returncode=2) from None
         if chosen.targets is not None:
             if any(value for name, value in given.items() if name.startswith("allow_")):
