@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-from canaries import CANARIES, KEYS
 from receiver_paths import AT, BODY
 from stage import HEADERS, PATH, PAYLOAD, QUERY, Stage
 
+from canaries import CANARIES, KEYS
 from hookkit import Endpoint
 from hookkit.__main__ import _parser, main
 from hookkit._listen.server import listen

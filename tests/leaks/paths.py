@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import quote
 
 import attrs
-from canaries import CANARIES, KEYS, PAIR
 from command_paths import commands, operating, rekeying
 from receiver_paths import challenging, receiving, unreadable_keys, verifying
 from stage import HEADERS, PATH, PAYLOAD, QUERY, URL, Stage
 from store_paths import failing_stores, joining, sealing, working
 from wire_paths import delivering, delivering_by_the_hosts_client, delivering_over_tls, proxies
 
+from canaries import CANARIES, KEYS, PAIR
 from hookkit import Endpoint, Event, HookkitError, Reply, Request, SigningKey
 from hookkit.profiles import BUILTIN, STANDARD
 from hookkit.targets import LOOPBACK, PUBLIC_HTTPS, TargetPolicy

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from canaries import CANARIES, KEYS, PAIR
 from stage import URL, Stage, damage
 
+from canaries import CANARIES, KEYS, PAIR
 from hookkit import HookkitError, SigningKey, VerificationError, schemes, verify_signature
 from hookkit.challenges import okta_verification, zoom_url_validation
 from hookkit.explain import explain

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-from canaries import CANARIES, KEYS, found
 from surfaces import Listener, error_leaks, value_leaks
 
+from canaries import CANARIES, KEYS, found
 from hookkit import (
     AsyncOutboxDispatcher,
     AsyncRegistry,

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
-from canaries import found
 
 import hookkit
+from canaries import found
 
 __all__ = ["Listener", "error_leaks", "frames_of", "value_leaks"]
 

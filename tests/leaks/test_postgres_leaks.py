@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 import attrs
 import pytest
-from canaries import CANARIES, found
 from command_paths import FIRST, run
 from paths import STORING
 from stage import PAYLOAD, VAULT_KEYS, Stage
 from surfaces import error_leaks
 
+from canaries import CANARIES, found
 from hookkit import HookkitError
 from hookkit.testing.loopback import closed_port
 from hookkit.vault import Vault

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import trustme
-from canaries import CANARIES
 from stage import PATH, QUERY, URL, Stage
 
+from canaries import CANARIES
 from hookkit import Request
 from hookkit.testing.loopback import LoopbackServer, closed_port
 from hookkit.transports.httpx import HttpxTransport

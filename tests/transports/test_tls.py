@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 
 import pytest
 from wire_server import OK, Peer, answer, resolving, serving, within
@@ -222,6 +223,34 @@ def test_short_records_are_no_attack(sender, authority, size) -> None:
         reply = post(sender, authority, server)
     assert (reply.status, reply.reason) == (200, "")
     assert reply.body == body
+
+
+def test_a_long_reply_earns_its_records(sender, authority) -> None:
+    """What its records cost besides data grows with the data: 256 KiB of them alone would not do for this one."""
+    body = b"x" * 500_000
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with serving(answer(said), authority.server(NAME)) as server:
+        reply = post(sender, authority, server, max_response_bytes=1_000_000)
+    assert (reply.status, reply.reason, reply.body == body) == (200, "", True)
+
+
+def test_a_server_is_told_why_its_certificate_is_refused(sender, authority) -> None:
+    """TLS has an alert for it, which its operator finds in a log: not just a connection that is gone."""
+    told: SimpleQueue[str | None] = SimpleQueue()
+    context = authority.server(NAME, unknown=True)
+
+    def handle(peer: Peer) -> None:
+        try:
+            context.wrap_socket(peer.sock, server_side=True).close()
+        except ssl.SSLError as error:
+            told.put(error.reason)
+
+    with serving(handle) as server:
+        url = server.url(host=NAME).replace("http:", "https:")
+        resolve, _ = resolving({NAME: ["127.0.0.1"]})
+        reply = sender.post(url, resolver=resolve, ssl_context=authority.client())
+    assert reply.reason == "tls_unknown_ca"
+    assert told.get(timeout=5) == "TLSV1_ALERT_UNKNOWN_CA"
 
 
 def test_a_large_upload_inside_tls(sender, authority) -> None:
