@@ -371,7 +371,7 @@ def test_names_of_a_database(path: Path, command: Any, monkeypatch: pytest.Monke
         ("sqlite:///missing.db", "no such file: missing.db (behind sqlite:// an absolute path begins"),
         ("sqlite://hooks.db", "sqlite:// takes three slashes and a path"),
         ("sqlite:///", "sqlite:// takes three slashes and a path"),
-        ("", "sqlite:// takes three slashes and a path"),
+        ("", "give a DSN, or set HOOKKIT_DSN"),
         ("mysql://root:planted@host/db", "no store is known for mysql://; give a file, or one of sqlite"),
         (".", "no such file: ."),
         ("other.db", "other.db: there are no webhooks of hookkit's in this database"),
