@@ -195,6 +195,53 @@ def test_nothing_stays_on_a_connection(tables) -> None:
             assert connection.execute("SELECT name, setting FROM pg_settings ORDER BY name").fetchall() == before
 
 
+def prepared(store) -> list[str]:
+    """Return what is prepared on the store's own connections, that of them which speaks of its tables."""
+    pool, names = store._database._pool, []
+    connections = [pool.getconn() for _ in range(pool.get_stats()["pool_size"])]
+    for connection in connections:
+        found = connection.execute("SELECT statement FROM pg_prepared_statements", prepare=False).fetchall()
+        names += [name for (name,) in found if store._tables.dialect.prefix in name]
+        pool.putconn(connection)
+    return names
+
+
+def test_our_own_connections_prepare_what_is_run_often(tables) -> None:
+    """And what is planned there goes through indexes, whatever was in the tables at the time."""
+    with closing(PostgresStore(FAST, schema=tables.schema, listen=False)) as store:
+        bench = Bench(store, store, store)
+        bench.register()
+        assert prepared(store) == []
+        for _ in range(30):
+            bench.claim()
+        assert any("heads" in name for name in prepared(store))
+        with store._database._pool.connection() as connection:
+            for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"):
+                assert connection.execute(f"SHOW {name}").fetchone() == ("off",)
+
+
+def test_a_server_that_forgot_what_was_prepared(tables) -> None:
+    """Something between may have changed servers: that call fails, and from then on nothing is prepared there."""
+    with closing(PostgresStore(FAST, schema=tables.schema, listen=False)) as store:
+        bench = Bench(store, store, store)
+        bench.register()
+        for _ in range(30):
+            bench.claim()
+        pool = store._database._pool
+        connections = [pool.getconn() for _ in range(pool.get_stats()["pool_size"])]
+        for connection in connections:
+            connection.pgconn.exec_(b"DEALLOCATE ALL")  # psycopg does not hear of it
+            pool.putconn(connection)
+        said = []
+        for _ in range(30):
+            with suppress(StoreError):
+                bench.claim()
+                continue
+            said.append(True)
+        assert 1 <= len(said) <= len(connections)
+        assert prepared(store) == []
+
+
 def test_a_closed_store_says_so(tables) -> None:
     """Closing it again does nothing."""
     store = tables.store()
@@ -470,7 +517,7 @@ def test_what_comes_in_while_its_webhook_is_held_stays_held(tables) -> None:
         delivery = bench.emit(to)
         assert store.next_due(now=bench.now) is None
         assert bench.claimed() == []
-        assert store._database.run(_claims.look(store._tables, bench.now, "first", ["standard"]))[1:] == (False, False)
+        assert store._database.run(_claims.look(store._tables, bench.now, ["first", "retry"], ["standard"])).vain
         assert store.entry(delivery).state == "held"
         store.release(to, now=bench.now)
         assert bench.claimed() == [delivery]

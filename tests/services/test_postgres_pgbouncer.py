@@ -19,6 +19,7 @@ from test_postgres_store import PostgresFixtures
 from hookkit import Endpoint, OutboxDispatcher, Worker
 from hookkit.stores.postgres import PostgresStore
 from hookkit.testing import FakeTransport, ManualClock, StoreContract
+from hookkit.testing.bench import Bench
 from hookkit.testing.builders import KEY
 from worlds import PATIENCE_S, eventually
 
@@ -97,3 +98,15 @@ def test_listening_goes_past_it(tables, bouncer) -> None:
         ):
             OutboxDispatcher(other).emit("user.created")
             eventually(lambda: transport.requests)
+
+
+def test_nothing_is_prepared_behind_it(tables, bouncer) -> None:
+    """The next transaction may run on a server that knows nothing of it; nor is a setting left there."""
+    with closing(PostgresStore(bouncer, schema=tables.schema, listen=False)) as store:
+        bench = Bench(store, store, store)
+        bench.register()
+        for _ in range(30):
+            bench.claim()
+        with store._database._pool.connection() as connection:
+            assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+            assert connection.execute("SHOW enable_seqscan").fetchone() == ("on",)

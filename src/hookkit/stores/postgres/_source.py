@@ -11,19 +11,46 @@ import psycopg
 import psycopg_pool
 from psycopg.conninfo import conninfo_to_dict
 
-__all__ = ["OPTIONS", "POOL", "Line", "check_dsn", "listening_of", "place_of"]
+__all__ = [
+    "OPTIONS",
+    "POOL",
+    "PREPARE_AFTER",
+    "STEADY",
+    "UNPREPARED",
+    "Line",
+    "check_dsn",
+    "listening_of",
+    "place_of",
+]
 
 Source: TypeAlias = str | psycopg_pool.ConnectionPool[Any] | psycopg_pool.AsyncConnectionPool[Any]
 
 OPTIONS: Final[dict[str, Any]] = {
     "autocommit": True,
-    "prepare_threshold": None,  # PgBouncer in transaction mode knows no named statements
+    "prepare_threshold": None,  # see STEADY
     "fallback_application_name": "hookkit",
 }
 """How a connection of our own is made."""
 
 POOL: Final[dict[str, Any]] = {"min_size": 1, "max_size": 10, "timeout": 10.0, "name": "hookkit"}
 """How a pool of our own is made. Seconds; a worker uses one connection at a time, each emit one for a moment."""
+
+STEADY: Final = (
+    "SELECT set_config(name, 'off', false) FROM unnest(ARRAY"
+    "['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS s(name) WHERE pg_backend_pid() = %s"
+)
+"""What keeps a plan good that was made while the tables were small: it goes through indexes, whatever is in them.
+
+It finds and changes nothing if it is not answered by the server process that was there when the connection was made.
+Then something is in between, such as PgBouncer, and the next transaction may run on a server that knows nothing of a
+statement that was prepared in this one.
+"""
+
+PREPARE_AFTER: Final = 5
+"""How often a statement is run on a connection before it is prepared there: what is run once is not worth it."""
+
+UNPREPARED: Final = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
+"""What a server says that does not know what was prepared, or knows another: somebody is in between after all."""
 
 
 def check_dsn(dsn: str) -> str:

@@ -16,7 +16,7 @@ from hookkit.errors import StoreError
 from hookkit.stores.hosts import join_async, lend_async, lend_begun_async
 from hookkit.stores.postgres._errors import NOTHING, UNKNOWN, foreign_errors
 from hookkit.stores.postgres._migrating import Schema, belongs, checked, migrate
-from hookkit.stores.postgres._source import OPTIONS, POOL, check_dsn
+from hookkit.stores.postgres._source import OPTIONS, POOL, PREPARE_AFTER, STEADY, UNPREPARED, check_dsn
 from hookkit.stores.sql import Row, Steps, drive_async, then
 
 __all__ = ["AsyncDatabase"]
@@ -40,7 +40,9 @@ class AsyncDatabase:
     def __init__(self, dsn_or_pool: str | psycopg_pool.AsyncConnectionPool[Any], schema: Schema) -> None:
         self._ours = isinstance(dsn_or_pool, str)
         self._pool: psycopg_pool.AsyncConnectionPool[Any] = (
-            psycopg_pool.AsyncConnectionPool(check_dsn(dsn_or_pool), kwargs=dict(OPTIONS), open=False, **POOL)
+            psycopg_pool.AsyncConnectionPool(
+                check_dsn(dsn_or_pool), kwargs=dict(OPTIONS), open=False, configure=_configure, **POOL
+            )
             if isinstance(dsn_or_pool, str)
             else dsn_or_pool
         )
@@ -135,7 +137,7 @@ class AsyncDatabase:
                     await connection.set_autocommit(True)
                 if self._store == "" and not unchecked:
                     self._store = await drive_async(
-                        checked(self._schema), lambda sql, params: _execute(connection, sql, params)
+                        checked(self._schema), lambda sql, params: self._execute(connection, sql, params)
                     )
             yield connection
         finally:
@@ -150,28 +152,45 @@ class AsyncDatabase:
 
     async def _alone(self, connection: AsyncConnection, steps: Steps[T]) -> T:
         with foreign_errors(UNKNOWN):
-            return await drive_async(steps, lambda sql, params: _execute(connection, sql, params))
+            return await drive_async(steps, lambda sql, params: self._execute(connection, sql, params))
 
     async def _within(self, connection: AsyncConnection, begin: str, steps: Steps[T]) -> T:
         try:
             with foreign_errors(NOTHING):
-                await _execute(connection, begin, ())
-                result = await drive_async(steps, lambda sql, params: _execute(connection, sql, params))
+                await _say(connection, begin)
+                result = await drive_async(steps, lambda sql, params: self._execute(connection, sql, params))
         except BaseException:
             with suppress(psycopg.Error):
-                await _execute(connection, "ROLLBACK", ())
+                await _say(connection, "ROLLBACK")
             raise
         with foreign_errors(UNKNOWN):
-            await _execute(connection, "COMMIT", ())
+            await _say(connection, "COMMIT")
         return result
 
+    async def _execute(self, connection: AsyncConnection, sql: str, params: Sequence[Any]) -> list[Row]:
+        # A cursor of our own kind, whatever kind the host has its connections make; and on those no named prepared
+        # statement: what would become of it is the host's affair.
+        async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
+            try:
+                await cursor.execute(sql.encode(), params or None, prepare=None if self._ours else False)
+            except UNPREPARED:
+                connection.prepare_threshold = None
+                raise
+            return list(await cursor.fetchall()) if cursor.description else []
 
-async def _execute(connection: AsyncConnection, sql: str, params: Sequence[Any]) -> list[Row]:
-    # A cursor of our own kind, whatever kind the host has its connections make; and never a named prepared statement:
-    # behind PgBouncer the next transaction may run on a server that does not know it.
+
+async def _say(connection: AsyncConnection, sql: str) -> None:
+    # What takes no planning is not worth preparing, nor is it counted by pg_stat_statements then.
     async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
-        await cursor.execute(sql.encode(), params or None, prepare=False)
-        return list(await cursor.fetchall()) if cursor.description else []
+        await cursor.execute(sql.encode(), prepare=False)
+
+
+async def _configure(connection: AsyncConnection) -> None:
+    """Have statements prepared that are run often: to plan them takes longer than to run them."""
+    async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
+        await cursor.execute(STEADY, (connection.info.backend_pid,), prepare=False)
+        if await cursor.fetchall():
+            connection.prepare_threshold = PREPARE_AFTER
 
 
 async def _restore(connection: AsyncConnection) -> None:

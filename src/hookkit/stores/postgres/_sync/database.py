@@ -16,7 +16,7 @@ from hookkit.errors import StoreError
 from hookkit.stores.hosts import join, lend, lend_begun
 from hookkit.stores.postgres._errors import NOTHING, UNKNOWN, foreign_errors
 from hookkit.stores.postgres._migrating import Schema, belongs, checked, migrate
-from hookkit.stores.postgres._source import OPTIONS, POOL, check_dsn
+from hookkit.stores.postgres._source import OPTIONS, POOL, PREPARE_AFTER, STEADY, UNPREPARED, check_dsn
 from hookkit.stores.sql import Row, Steps, drive, then
 
 __all__ = ["Database"]
@@ -40,7 +40,9 @@ class Database:
     def __init__(self, dsn_or_pool: str | psycopg_pool.ConnectionPool[Any], schema: Schema) -> None:
         self._ours = isinstance(dsn_or_pool, str)
         self._pool: psycopg_pool.ConnectionPool[Any] = (
-            psycopg_pool.ConnectionPool(check_dsn(dsn_or_pool), kwargs=dict(OPTIONS), open=False, **POOL)
+            psycopg_pool.ConnectionPool(
+                check_dsn(dsn_or_pool), kwargs=dict(OPTIONS), open=False, configure=_configure, **POOL
+            )
             if isinstance(dsn_or_pool, str)
             else dsn_or_pool
         )
@@ -134,7 +136,9 @@ class Database:
                 if not automatic:
                     connection.set_autocommit(True)
                 if self._store == "" and not unchecked:
-                    self._store = drive(checked(self._schema), lambda sql, params: _execute(connection, sql, params))
+                    self._store = drive(
+                        checked(self._schema), lambda sql, params: self._execute(connection, sql, params)
+                    )
             yield connection
         finally:
             lost = connection.broken
@@ -148,28 +152,45 @@ class Database:
 
     def _alone(self, connection: Connection, steps: Steps[T]) -> T:
         with foreign_errors(UNKNOWN):
-            return drive(steps, lambda sql, params: _execute(connection, sql, params))
+            return drive(steps, lambda sql, params: self._execute(connection, sql, params))
 
     def _within(self, connection: Connection, begin: str, steps: Steps[T]) -> T:
         try:
             with foreign_errors(NOTHING):
-                _execute(connection, begin, ())
-                result = drive(steps, lambda sql, params: _execute(connection, sql, params))
+                _say(connection, begin)
+                result = drive(steps, lambda sql, params: self._execute(connection, sql, params))
         except BaseException:
             with suppress(psycopg.Error):
-                _execute(connection, "ROLLBACK", ())
+                _say(connection, "ROLLBACK")
             raise
         with foreign_errors(UNKNOWN):
-            _execute(connection, "COMMIT", ())
+            _say(connection, "COMMIT")
         return result
 
+    def _execute(self, connection: Connection, sql: str, params: Sequence[Any]) -> list[Row]:
+        # A cursor of our own kind, whatever kind the host has its connections make; and on those no named prepared
+        # statement: what would become of it is the host's affair.
+        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+            try:
+                cursor.execute(sql.encode(), params or None, prepare=None if self._ours else False)
+            except UNPREPARED:
+                connection.prepare_threshold = None
+                raise
+            return list(cursor.fetchall()) if cursor.description else []
 
-def _execute(connection: Connection, sql: str, params: Sequence[Any]) -> list[Row]:
-    # A cursor of our own kind, whatever kind the host has its connections make; and never a named prepared statement:
-    # behind PgBouncer the next transaction may run on a server that does not know it.
+
+def _say(connection: Connection, sql: str) -> None:
+    # What takes no planning is not worth preparing, nor is it counted by pg_stat_statements then.
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        cursor.execute(sql.encode(), params or None, prepare=False)
-        return list(cursor.fetchall()) if cursor.description else []
+        cursor.execute(sql.encode(), prepare=False)
+
+
+def _configure(connection: Connection) -> None:
+    """Have statements prepared that are run often: to plan them takes longer than to run them."""
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        cursor.execute(STEADY, (connection.info.backend_pid,), prepare=False)
+        if cursor.fetchall():
+            connection.prepare_threshold = PREPARE_AFTER
 
 
 def _restore(connection: Connection) -> None:
