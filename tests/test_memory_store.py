@@ -12,6 +12,7 @@ from hookkit.stores.memory import AsyncMemoryStore, MemoryStore
 from hookkit.testing import (
     DeliveryQueueContract,
     HandoverQueueContract,
+    LanesQueueContract,
     LogStoreContract,
     OutboxContract,
     StoreContract,
@@ -21,7 +22,7 @@ from hookkit.testing import (
 from kits.queue_machine import queue_machine
 
 
-class TestMemoryStore(StoreContract, HandoverQueueContract):
+class TestMemoryStore(StoreContract, HandoverQueueContract, LanesQueueContract):
     """The store itself."""
 
     @pytest.fixture
@@ -29,7 +30,7 @@ class TestMemoryStore(StoreContract, HandoverQueueContract):
         return MemoryStore()
 
 
-class TestAsyncMemoryStore(StoreContract, HandoverQueueContract):
+class TestAsyncMemoryStore(StoreContract, HandoverQueueContract, LanesQueueContract):
     """Its async twin."""
 
     @pytest.fixture

@@ -30,6 +30,7 @@ SYNC_NAMES = {
     "aiter": "iter",
     "anext": "next",
     "asynccontextmanager": "contextmanager",
+    "can_await_claim_lanes": "can_claim_lanes",
     "check_async_handover": "check_handover",
     "drive_async": "drive",
     "join_async": "join",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from hookkit.stores.sqlite import AsyncSQLiteStore, SQLiteStore
-from hookkit.testing import DeliveryQueueContract, HandoverQueueContract, StoreContract, as_sync
+from hookkit.testing import DeliveryQueueContract, HandoverQueueContract, LanesQueueContract, StoreContract, as_sync
 from kits.queue_machine import queue_machine
 
 
@@ -64,7 +64,7 @@ class SQLiteFixtures:
             yield connection
 
 
-class TestSQLiteStore(SQLiteFixtures, StoreContract, HandoverQueueContract):
+class TestSQLiteStore(SQLiteFixtures, StoreContract, HandoverQueueContract, LanesQueueContract):
     """The store itself."""
 
     @pytest.fixture
@@ -73,7 +73,7 @@ class TestSQLiteStore(SQLiteFixtures, StoreContract, HandoverQueueContract):
             yield store
 
 
-class TestAsyncSQLiteStore(SQLiteFixtures, StoreContract, HandoverQueueContract):
+class TestAsyncSQLiteStore(SQLiteFixtures, StoreContract, HandoverQueueContract, LanesQueueContract):
     """Its async twin."""
 
     @pytest.fixture

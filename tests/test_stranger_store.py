@@ -18,7 +18,7 @@ from hookkit import (
     verify_signature,
 )
 from hookkit.stores.threaded import ThreadedStore
-from hookkit.testing import AsyncFakeTransport, FakeTransport, ManualClock, StoreContract, as_sync
+from hookkit.testing import AsyncFakeTransport, FakeTransport, LanesQueueContract, ManualClock, StoreContract, as_sync
 from stranger import StrangerStore
 
 
@@ -31,7 +31,7 @@ class TestStrangerStore(StoreContract):
         return StrangerStore()
 
 
-class TestThreadedStrangerStore(StoreContract):
+class TestThreadedStrangerStore(StoreContract, LanesQueueContract):
     """The same with the async protocols, as :class:`ThreadedStore` gives them to any sync store."""
 
     threads = 2

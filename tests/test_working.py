@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookkit import Notice, Reply
+from hookkit.fairness import Ask
 from hookkit.profiles import BUILTIN
 from hookkit.testing import ManualClock
 from hookkit.testing.clock import START
-from hookkit.working import LANES, POLL_S, Chores, Settings, announce, is_sound, pause_s, wait_s
+from hookkit.working import ASKS, ASKS_ONCE, POLL_S, Chores, Settings, announce, is_sound, pause_s, wait_s
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 
@@ -38,8 +39,9 @@ def settings(**fields):
 
 
 def test_first_attempts_go_before_retries():
-    """And both before what was asked for again."""
-    assert LANES == ("first", "retry", "recover")
+    """And both before what was asked for again. Slots are kept for retries, unless nothing is claimed afterwards."""
+    assert (Ask("first", reserve=True), Ask("retry"), Ask("recover")) == ASKS
+    assert (*ASKS, Ask("first")) == ASKS_ONCE
 
 
 @pytest.mark.parametrize(("lease", "seconds"), [(MINUTE, 20), (16 * SECOND, 16 / 3)])

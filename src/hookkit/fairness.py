@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from hookkit.model import Endpoint
     from hookkit.work import Claim, Lane
 
-__all__ = ["UNREADABLE_WAIT", "Candidate", "Limits", "Line", "Slots", "allocate", "next_token_at", "tokens_at"]
+__all__ = [
+    "NOTHING",
+    "UNREADABLE_WAIT",
+    "Ask",
+    "Bounds",
+    "Candidate",
+    "Limits",
+    "Line",
+    "Slots",
+    "allocate",
+    "next_token_at",
+    "tokens_at",
+]
 
 UNREADABLE_WAIT: Final = timedelta(minutes=1)
 """How long an endpoint waits whose secrets could not be read, before a claim looks at it again."""
@@ -173,6 +185,29 @@ class Limits(NamedTuple):
     limit_busy: int
     limit_failing: int
 
+    def bind(self, claims: Sequence[Claim]) -> bool:
+        """Return whether these claims are all that there may be, so that there could be more to claim."""
+        return (
+            len(claims) >= self.limit
+            or sum(one.busy for one in claims) >= self.limit_busy
+            or sum(one.failing for one in claims) >= self.limit_failing
+        )
+
+
+NOTHING: Final = Limits(0, 0, 0)
+
+
+class Ask(NamedTuple):
+    """What a worker asks of its queue: claims of one lane."""
+
+    lane: Lane
+    reserve: bool = False
+    """Keep slots for retries, and for endpoints that hold no lease."""
+
+
+Bounds: TypeAlias = "Callable[[int, Sequence[tuple[Lane, Claim]]], Limits]"
+"""Returns the bounds of one claim of several: of which, and what those before it have claimed."""
+
 
 @attrs.define(eq=False)
 class Slots:
@@ -218,6 +253,29 @@ class Slots:
     def take(self, lane: Lane, claims: Sequence[Claim]) -> None:
         """Count claims in."""
         self.taken |= {claim.claim_id: (lane, claim) for claim in claims}
+
+    def after(self, claims: Sequence[tuple[Lane, Claim]]) -> Slots:
+        """Return what they would be with these claims counted in."""
+        return Slots(self.concurrency, self.taken | {claim.claim_id: (lane, claim) for lane, claim in claims})
+
+    def bounds(self, asks: Sequence[Ask]) -> Bounds:
+        """Return the bounds of several claims, one after another.
+
+        A lane that is asked for again is asked only if its bounds were what ended it before.
+        """
+
+        def bounds(place: int, claims: Sequence[tuple[Lane, Claim]]) -> Limits:
+            lane, reserve = asks[place]
+            earlier = [before for before, ask in enumerate(asks[:place]) if ask.lane == lane]
+            if earlier:
+                others = {ask.lane for ask in asks[: earlier[-1]]}
+                before = asks[earlier[-1]]
+                limits = self.after([one for one in claims if one[0] in others]).limits(lane, reserve=before.reserve)
+                if not limits.bind([claim for own, claim in claims if own == lane]):
+                    return NOTHING
+            return self.after(claims).limits(lane, reserve=reserve)
+
+        return bounds
 
     def give(self, claim_id: str) -> None:
         """Count a claim out."""

@@ -6,14 +6,22 @@ Sync or async: a shell given the other kind of store says so at once, not at its
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from hookkit.targets import PUBLIC_HTTPS, TargetPolicy
 
 if TYPE_CHECKING:
-    from hookkit.protocols import AsyncHandoverQueue, HandoverQueue
+    from hookkit.protocols import AsyncHandoverQueue, AsyncLanesQueue, HandoverQueue, LanesQueue
 
-__all__ = ["check_async_handover", "check_called", "check_handover", "check_store", "targets_of"]
+__all__ = [
+    "can_await_claim_lanes",
+    "can_claim_lanes",
+    "check_async_handover",
+    "check_called",
+    "check_handover",
+    "check_store",
+    "targets_of",
+]
 
 _METHODS = ("enqueue", "get_webhook", "claim", "record")
 
@@ -54,6 +62,21 @@ def check_async_handover(shell: str, store: object) -> AsyncHandoverQueue:
     """As :func:`check_handover`, for an async store."""
     _check_handover(shell, store)
     return cast("AsyncHandoverQueue", store)
+
+
+def can_claim_lanes(store: object) -> TypeGuard[LanesQueue]:
+    """Return whether a sync store can claim from several lanes at once."""
+    return _has_claim_lanes(store)
+
+
+def can_await_claim_lanes(store: object) -> TypeGuard[AsyncLanesQueue]:
+    """As :func:`can_claim_lanes`, for an async store."""
+    return _has_claim_lanes(store)
+
+
+def _has_claim_lanes(store: object) -> bool:
+    # Asked of the class: an object that answers to every name would promise what it does not know.
+    return callable(getattr(type(store), "claim_lanes", None))
 
 
 def _check_handover(shell: str, store: object) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeGuard, TypeVar
 import attrs
 
 from hookkit.errors import StoreError
+from hookkit.fairness import Ask
 from hookkit.model import Reply
 from hookkit.plaintext import plain
 
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from hookkit.model import Notice
     from hookkit.profiles import Profile
     from hookkit.protocols import Clock
-    from hookkit.work import Lane
 
 __all__ = [
-    "LANES",
+    "ASKS",
+    "ASKS_ONCE",
     "POLL_S",
     "PRUNE_BATCH",
     "STOP_TRIES",
@@ -35,7 +36,10 @@ __all__ = [
     "wait_s",
 ]
 
-LANES: Final[tuple[Lane, ...]] = ("first", "retry", "recover")
+ASKS: Final = (Ask("first", reserve=True), Ask("retry"), Ask("recover"))
+"""What a worker asks of its queue in each turn: first attempts before retries before what was asked for again."""
+ASKS_ONCE: Final = (*ASKS, Ask("first"))
+"""What it asks if nothing is claimed after this: slots kept for retries that are not due go to first attempts."""
 POLL_S: Final = 0.5
 """How often a worker looks for what other processes emitted, in seconds."""
 PRUNE_BATCH: Final = 500

@@ -110,14 +110,16 @@ def in_asyncio(dsn: str, webhooks: int, cap: int, count) -> tuple[tuple[int, int
 @pytest.mark.parametrize("twin", [in_threads, in_asyncio], ids=["threads", "asyncio"])
 @pytest.mark.parametrize(
     ("webhooks", "cap", "most"),
-    # A claim and its settlement are about 17 statements, however many deliveries they are for: with the cap of one
-    # webhook at 4 there are no more than 4, and nothing but a higher cap, or more webhooks, makes it fewer for each.
-    [(32, 4, 3.5), (1, 8, 4.6), (1, 4, 6.8)],
+    # A claim and its settlement are 11 statements, however many deliveries they are for: with the cap of one webhook at
+    # 4 there are no more than 4.
+    [(32, 4, 2.5), (1, 8, 3.5), (1, 4, 5.0)],
     ids=["many webhooks", "one with a cap of 8", "one with the usual cap"],
 )
 def test_what_the_server_counts_for_a_delivered_event(fresh, count, twin, webhooks, cap, most) -> None:
     """Emitted one by one, each for one webhook: everything is counted, beginning and ending transactions, too."""
     emitted, delivered = twin(fresh, webhooks, cap, count)
-    assert emitted == (2 * EVENTS, 0)
+    # A pool that has just been opened makes a second connection beside the first, and prepares it by one statement.
+    assert emitted[0] - 2 * EVENTS in (0, 1)
+    assert emitted[1] == 0
     assert (emitted[0] + delivered[0]) / EVENTS <= most
     assert delivered[1] > 0, "BEGIN and COMMIT are not among what is counted"

@@ -94,25 +94,26 @@ def test_what_is_blocked_costs_nothing(blocked, tables) -> None:
     one, lease = store._tables, bench.later(60) - bench.now
     with closing(psycopg.connect(FAST)) as connection:
         measured = Measured(connection)
-        assert measured.run(_claims.look(one, bench.now, "first", ["standard"]))[1:] == (True, True)
-        claims = measured.run(
+        looked = measured.run(_claims.look(one, bench.now, ["first", "retry"], ["standard"]))
+        assert looked[1:] == (False, True, {"first"})
+        found = measured.run(
             _claims.claim(
                 one,
-                now=bench.now,
-                lane="first",
-                limits=Limits(32, 16, 16),
+                looked._replace(expired=True),
+                lanes=["first"],
+                bounds=lambda _, __: Limits(32, 16, 16),
                 lease=lease,
                 owner="w",
                 profiles=["standard"],
-                behind=True,
             )
         )
+        claims = [claim for _, claim in found]
         assert {claim.endpoint.id for claim in claims} == {to}
         measured.run(_claims.extend(one, [claims[0].claim_id], now=bench.now, lease=lease))
         measured.run(_claims.next_due(one, now=bench.now))
         done = [settlement(claim, at=bench.now, status=200, due_at=None) for claim in claims]
         assert all(one.applied for one in measured.run(_settling.settle(one, done, now=bench.now, step=health.step)))
-        assert measured.run(_claims.look(one, bench.now, "first", ["standard"]))[1:] == (False, False)
+        assert measured.run(_claims.look(one, bench.now, ["first", "retry"], ["standard"])).vain
         connection.rollback()
     # Up to 1,000 endpoints are looked up at once: of so few as these, it is a fair choice to read all.
     assert measured.scanned <= {"endpoints"}

@@ -11,7 +11,7 @@ from postgres_tables import DSN, FAST, tables
 
 from hookkit.stores.postgres import AsyncPostgresStore
 from hookkit.stores.threaded import ThreadedStore
-from hookkit.testing import HandoverQueueContract, ManualClock, StoreContract, as_sync
+from hookkit.testing import HandoverQueueContract, LanesQueueContract, ManualClock, StoreContract, as_sync
 from kits.queue_machine import queue_machine
 
 
@@ -47,7 +47,7 @@ class PostgresFixtures:
             yield connection
 
 
-class TestPostgresStore(PostgresFixtures, StoreContract, HandoverQueueContract):
+class TestPostgresStore(PostgresFixtures, StoreContract, HandoverQueueContract, LanesQueueContract):
     """The store itself."""
 
     @pytest.fixture
@@ -56,7 +56,7 @@ class TestPostgresStore(PostgresFixtures, StoreContract, HandoverQueueContract):
             yield store
 
 
-class TestAsyncPostgresStore(PostgresFixtures, StoreContract, HandoverQueueContract):
+class TestAsyncPostgresStore(PostgresFixtures, StoreContract, HandoverQueueContract, LanesQueueContract):
     """Its async twin."""
 
     @pytest.fixture
@@ -66,7 +66,7 @@ class TestAsyncPostgresStore(PostgresFixtures, StoreContract, HandoverQueueContr
             yield store
 
 
-class TestThreadedPostgresStore(PostgresFixtures, StoreContract, HandoverQueueContract):
+class TestThreadedPostgresStore(PostgresFixtures, StoreContract, HandoverQueueContract, LanesQueueContract):
     """The sync store, given the async protocols by two threads."""
 
     @pytest.fixture

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Final
 from hookkit._async.courier import record_ends
 from hookkit.errors import StoreError
 from hookkit.fairness import Slots
+from hookkit.kinds import can_await_claim_lanes
 from hookkit.plaintext import plain
 from hookkit.working import (
-    LANES,
+    ASKS,
+    ASKS_ONCE,
     POLL_S,
     PRUNE_BATCH,
     STOP_TRIES,
@@ -54,18 +56,34 @@ async def claim(
         settings: The worker's.
         slots: Its slots; what is claimed is counted in.
         once: Nothing is claimed after this, so slots kept for retries that are not due are given to first attempts.
-        ask: Who is asked for claims, as the store's ``claim`` is, which None stands for.
-        begin: Told of what each lane has as soon as it has answered: what is new need not wait for the other lanes.
+        ask: Who is asked for claims, lane by lane, as the store's ``claim`` is. None stands for the store: all lanes at
+            once, if it can.
+        begin: Told of claims as soon as they are made: what is new need not wait for the other lanes.
     """
-    ask = ask or settings.store.claim
-    claims: list[Claim] = []
-    lanes: tuple[Lane, ...] = (*LANES, "first") if once else LANES
-    for index, lane in enumerate(lanes):
-        limits = slots.limits(lane, reserve=index == 0)
+    asks = ASKS_ONCE if once else ASKS
+    if ask is None and can_await_claim_lanes(settings.store):
+        found = await settings.store.claim_lanes(
+            now=settings.clock.now(),
+            asks=asks,
+            slots=slots,
+            lease=settings.lease,
+            owner=settings.owner,
+            profiles=settings.profiles.keys(),
+        )
+        for lane, one in found:
+            slots.take(lane, [one])
+        claims = [one for _, one in found]
+        if begin is not None and claims:
+            await begin(claims)
+        return claims
+    bounds = slots.after(()).bounds(asks)
+    claimed: list[tuple[Lane, Claim]] = []
+    for place, (lane, _) in enumerate(asks):
+        limits = bounds(place, claimed)
         if limits.limit == 0:
             continue
         try:
-            found = await ask(
+            claims = await (ask or settings.store.claim)(
                 now=settings.clock.now(),
                 lane=lane,
                 limit=limits.limit,
@@ -76,14 +94,14 @@ async def claim(
                 profiles=settings.profiles.keys(),
             )
         except Exception:
-            if claims:
+            if claimed:
                 break  # these are to be sent; whatever it was, it comes again
             raise
-        slots.take(lane, found)
-        claims += found
-        if begin is not None and found:
-            await begin(found)
-    return claims
+        slots.take(lane, claims)
+        claimed += [(lane, one) for one in claims]
+        if begin is not None and claims:
+            await begin(claims)
+    return [one for _, one in claimed]
 
 
 class Flags:
@@ -153,6 +171,7 @@ class AsyncTurns(ABC):
                 if wait > 0:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._flags.signal.wait(), wait)
+                        self._eager = True
         finally:
             self._flags.stopping = True
             if self._turning is not None:
@@ -187,7 +206,7 @@ class AsyncTurns(ABC):
         return wait_s(await self._settings.store.next_due(now=now), now)
 
     async def _is_due(self) -> bool:
-        """Return whether a claim is worth making: something was just claimed or settled, or the store says so."""
+        """Return whether a claim is worth making: something has just happened, or the store says so."""
         if self._eager:
             return True
         now = self._settings.clock.now()

@@ -27,12 +27,13 @@ from hookkit.protocols._hosts import (
     Verifier,
     Webhook,
 )
-from hookkit.protocols._queue import DeliveryQueue, HandoverQueue
+from hookkit.protocols._queue import DeliveryQueue, HandoverQueue, LanesQueue
 from hookkit.protocols._sending import AsyncTransport, Transport
 from hookkit.protocols._stores import LogStore, Outbox, WebhookStore
 from hookkit.protocols._whole import (
     AsyncDeliveryQueue,
     AsyncHandoverQueue,
+    AsyncLanesQueue,
     AsyncLogStore,
     AsyncOutbox,
     AsyncStore,
@@ -44,6 +45,7 @@ __all__ = [
     "AsyncDeliveryQueue",
     "AsyncDispatcher",
     "AsyncHandoverQueue",
+    "AsyncLanesQueue",
     "AsyncLogStore",
     "AsyncOutbox",
     "AsyncStore",
@@ -54,6 +56,7 @@ __all__ = [
     "Dispatcher",
     "EventType",
     "HandoverQueue",
+    "LanesQueue",
     "LogStore",
     "Outbox",
     "Payload",

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, Unpack
 
 if TYPE_CHECKING:
+    from hookkit.fairness import Ask, Slots
     from hookkit.model import DeliveryState
     from hookkit.work import Claim, ClaimOptions, HealthStep, Lane, Settled, Settlement
 
-__all__ = ["DeliveryQueue", "HandoverQueue"]
+__all__ = ["DeliveryQueue", "HandoverQueue", "LanesQueue"]
 
 
 class DeliveryQueue(Protocol):
@@ -177,6 +178,41 @@ class DeliveryQueue(Protocol):
         ``removed``, ``expired``, or what :meth:`fail_pending` was given. One that is pending again, or that
         :meth:`LogStore.prune` has deleted, is not among them. The order does not matter. (A log that is kept elsewhere
         hears of settlements only: the shells tell it of these.)
+        """
+        ...
+
+
+class LanesQueue(DeliveryQueue, Protocol):
+    """A queue that can claim from several lanes at once. Optional; the shipped stores have it, and a worker uses it.
+
+    It is for speed alone: one look, and one transaction, where there would be one for each lane.
+    """
+
+    def claim_lanes(
+        self,
+        *,
+        now: datetime,
+        asks: Sequence[Ask],
+        slots: Slots,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[tuple[Lane, Claim]]:
+        """Claim as :meth:`~DeliveryQueue.claim` would, once for each of `asks`, in order: all of it, or nothing.
+
+        The bounds of each are those that ``slots.bounds(asks)`` returns for its place, given what was claimed before
+        it; a claim whose ``limit`` is 0 is left out. `slots` is not changed, and may be asked again.
+
+        Args:
+            now: The time; leases end at ``now + lease``.
+            asks: Which lanes.
+            slots: The worker's slots.
+            lease: How long.
+            owner: A name for this worker, for people who look.
+            profiles: The names of the profiles that this worker knows.
+
+        Returns:
+            The claims, each with its lane, in the order of `asks`.
         """
         ...
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
 if TYPE_CHECKING:
+    from hookkit.fairness import Ask, Slots
     from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
     from hookkit.work import Claim, ClaimOptions, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
 
@@ -16,6 +17,7 @@ from hookkit.protocols._stores import LogStore, Outbox, WebhookStore
 __all__ = [
     "AsyncDeliveryQueue",
     "AsyncHandoverQueue",
+    "AsyncLanesQueue",
     "AsyncLogStore",
     "AsyncOutbox",
     "AsyncStore",
@@ -89,6 +91,21 @@ class AsyncDeliveryQueue(Protocol):
     async def next_due(self, *, now: datetime) -> datetime | None: ...
     async def expire_held(self, *, before: datetime, now: datetime, limit: int) -> int: ...
     async def ended(self, *, since: datetime) -> list[str]: ...
+
+
+class AsyncLanesQueue(AsyncDeliveryQueue, Protocol):
+    """The async twin of :class:`LanesQueue`."""
+
+    async def claim_lanes(
+        self,
+        *,
+        now: datetime,
+        asks: Sequence[Ask],
+        slots: Slots,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[tuple[Lane, Claim]]: ...
 
 
 class AsyncHandoverQueue(AsyncDeliveryQueue, Protocol):

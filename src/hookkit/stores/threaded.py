@@ -12,7 +12,8 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 import attrs
 
 from hookkit.errors import StoreError
-from hookkit.kinds import check_handover
+from hookkit.fairness import Ask, Slots
+from hookkit.kinds import can_claim_lanes, check_handover
 from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
 from hookkit.protocols import Store
 from hookkit.work import Claim, ClaimOptions, HealthStep, Lane, Planned, Settled, Settlement, WebhookChange
@@ -181,6 +182,47 @@ class ThreadedStore:
             owner=owner,
             profiles=profiles,
         )
+
+    async def claim_lanes(
+        self,
+        *,
+        now: datetime,
+        asks: Sequence[Ask],
+        slots: Slots,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[tuple[Lane, Claim]]:
+        """As :meth:`hookkit.protocols.LanesQueue.claim_lanes`, lane by lane if the sync store cannot do it at once."""
+        claim = self._store.claim_lanes if can_claim_lanes(self._store) else self._claim_each_lane
+        return await self._write(claim, now=now, asks=asks, slots=slots, lease=lease, owner=owner, profiles=profiles)
+
+    def _claim_each_lane(
+        self,
+        *,
+        now: datetime,
+        asks: Sequence[Ask],
+        slots: Slots,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[tuple[Lane, Claim]]:
+        bounds = slots.bounds(asks)
+        claims: list[tuple[Lane, Claim]] = []
+        for place, (lane, _) in enumerate(asks):
+            limits = bounds(place, claims)
+            if limits.limit == 0:
+                continue
+            try:
+                found = self._store.claim(
+                    now=now, lane=lane, **limits._asdict(), lease=lease, owner=owner, profiles=profiles
+                )
+            except Exception:
+                if claims:
+                    break  # these are leased, and to be sent; whatever it was, it comes again
+                raise
+            claims += [(lane, one) for one in found]
+        return claims
 
     async def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:
         """As :meth:`hookkit.protocols.HandoverQueue.offer`."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hookkit.testing.kits.fixtures import Transaction as Transaction
     from hookkit.testing.kits.handover import HandoverQueueContract as HandoverQueueContract
     from hookkit.testing.kits.inbox import InboxContract as InboxContract
+    from hookkit.testing.kits.lanes import LanesQueueContract as LanesQueueContract
     from hookkit.testing.kits.log import LogStoreContract as LogStoreContract
     from hookkit.testing.kits.outbox import OutboxContract as OutboxContract
     from hookkit.testing.kits.payloads import PayloadContract as PayloadContract
@@ -54,6 +55,7 @@ _KITS = {
     "DispatcherContract": "dispatchers",
     "EventTypeContract": "subjects",
     "HandoverQueueContract": "handover",
+    "LanesQueueContract": "lanes",
     "InboxContract": "inbox",
     "LogStoreContract": "log",
     "OutboxContract": "outbox",
@@ -78,6 +80,7 @@ __all__ = [
     "FakeTransport",
     "HandoverQueueContract",
     "InboxContract",
+    "LanesQueueContract",
     "LogStoreContract",
     "ManualClock",
     "OutboxContract",

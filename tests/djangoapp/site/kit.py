@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from hookkit.contrib.django._migrating import empty
 from hookkit.contrib.django.emitting import worker_store_for
-from hookkit.testing import DeliveryQueueContract, HandoverQueueContract, ManualClock, StoreContract
+from hookkit.testing import DeliveryQueueContract, HandoverQueueContract, LanesQueueContract, ManualClock, StoreContract
 
 SQLITE = connection.vendor == "sqlite"
 
@@ -52,7 +52,7 @@ class HostTransaction:
         self.rollback = tx.rollback
 
 
-class TestOutsideOfBlocks(StoreContract, HandoverQueueContract):
+class TestOutsideOfBlocks(StoreContract, HandoverQueueContract, LanesQueueContract):
     """Every call is a transaction of its own, on each thread's own connection."""
 
     @pytest.fixture

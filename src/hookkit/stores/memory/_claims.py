@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import allocate
+from hookkit.fairness import Ask, Slots, allocate
 from hookkit.ids import new_id
 from hookkit.stores.memory._tables import Delivery, MemoryLine, Tables
 from hookkit.work import CLAIMED, OFFERED, Claim, ClaimOptions, Lane, taken_id
@@ -54,6 +54,29 @@ class MemoryClaims:
             for endpoint_id, count in slots.items():
                 claims += [self._lease(one, now, lease, kind) for one in due[endpoint_id][:count]]
             return claims
+
+    def claim_lanes(
+        self,
+        *,
+        now: datetime,
+        asks: Sequence[Ask],
+        slots: Slots,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[tuple[Lane, Claim]]:
+        """Lease due deliveries of several lanes."""
+        bounds = slots.bounds(asks)
+        claims: list[tuple[Lane, Claim]] = []
+        with self._tables.lock:
+            for place, (lane, _) in enumerate(asks):
+                limits = bounds(place, claims)
+                if limits.limit > 0:
+                    found = self.claim(
+                        now=now, lane=lane, **limits._asdict(), lease=lease, owner=owner, profiles=profiles
+                    )
+                    claims += [(lane, one) for one in found]
+        return claims
 
     def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:
         """Lease due deliveries of one lane to whoever takes them."""

@@ -114,7 +114,7 @@ class Changes:
         self.lines = lines
         self.deliveries: dict[int, Delivery] = {}
         self.attempts: list[tuple[Any, ...]] = []
-        self.heads: set[tuple[str, str, str]] = set()
+        self.heads: dict[tuple[str, str, str], int | None] = {}
         self.holding: set[str] = set()
         self.disabled: dict[str, str | None] = {}
         self.tally = Tally()
@@ -132,8 +132,21 @@ class Changes:
         one.state, one.lane, one.due_at = "held" if standing[0].held else "pending", lane, due_at
         one.finished_at, one.reason, one.counted = None, "", one.counted - uncount
         self.deliveries[one.seq] = one
-        self.heads.add((one.endpoint_id, lane, one.profile))
+        self.head(one.endpoint_id, lane, one.profile, due_at=due_at if one.state == "pending" else None)
         return one.state
+
+    def head(self, endpoint_id: str, lane: str, profile: str, *, due_at: int | None = None) -> None:
+        """Have the head of this queue moved.
+
+        Args:
+            endpoint_id: Whose queue.
+            lane: Which lane.
+            profile: Which profile.
+            due_at: When something in it is due that :meth:`write` writes; what is stored already is found there.
+        """
+        before = self.heads.get((endpoint_id, lane, profile))
+        soonest = min((at for at in (before, due_at) if at is not None), default=None)
+        self.heads[endpoint_id, lane, profile] = soonest
 
     def finish(
         self, one: Delivery, state: DeliveryState, reason: str, at: int, *, uncount: bool = False
@@ -177,26 +190,32 @@ class Changes:
 
     def write(self, tables: Tables, now: datetime) -> Steps[None]:
         """Write everything. The caller's transaction holds it."""
+        apart = bool(self.disabled or self.holding)  # these read what the others write
         if self.deliveries:
             rows = [_delivery_row(one) for _, one in sorted(self.deliveries.items())]
             attempts = columns(sorted(self.attempts), 9)
-            yield (tables.sql(_OUTCOMES), (*columns(rows, 10), *attempts, *columns(self.tally.rows(), 4)))
+            outcomes = (*columns(rows, 10), *attempts, *columns(self.tally.rows(), 4))
+            if self.lines and not apart:
+                yield (tables.sql(_OUTCOMES_AND_LINES), (*outcomes, *self.standings(now, list(self.deliveries))))
+            else:
+                yield (tables.sql(_OUTCOMES), outcomes)
         else:
             yield from self.tally.write(tables)
         if self.disabled:
             yield (tables.sql(_DISABLE), columns(sorted(self.disabled.items()), 2))
         if self.holding:
             yield (tables.sql(_HOLD), (sorted(self.holding),))
-        if self.lines:
+        if self.lines and (apart or not self.deliveries):
+            self.heads = dict.fromkeys(self.heads)
             yield (tables.sql(_LINES), self.standings(now))
         self.deliveries, self.attempts, self.disabled, self.tally = {}, [], {}, Tally()
-        self.heads, self.holding = set(), set()
+        self.heads, self.holding = {}, set()
 
-    def standings(self, now: datetime, leased: Sequence[int] = ()) -> Row:
-        """Return the parameters of :data:`STANDINGS` and :data:`HEADS`; `leased` by the statement they are part of."""
+    def standings(self, now: datetime, changed: Sequence[int] = ()) -> Row:
+        """Return the parameters of :data:`STANDINGS` and :data:`HEADS`; `changed` by the statement they are part of."""
         rows = [(endpoint.id, *line_row(line, endpoint, now)) for line, endpoint in self.lines.values()]
-        new = columns([head for head in sorted(self.heads) if head[0] in self.lines], 3)
-        return (*columns(rows, _SAVED + 1), *new, list(leased))
+        heads = [(*head, due_at) for head, due_at in sorted(self.heads.items()) if head[0] in self.lines]
+        return (*columns(rows, _SAVED + 1), *columns(heads, 4), list(changed))
 
 
 def _delivery_row(one: Delivery) -> Row:
@@ -267,8 +286,11 @@ v AS MATERIALIZED (
     SELECT v.endpoint_id, CASE WHEN v.in_flight > 0 THEN 1 ELSE 0 END AS busy,
         CASE WHEN v.consecutive_failures > 0 THEN 1 ELSE 0 END AS failing, v.blocked, v.not_before FROM v
 ), head AS (
-    SELECT h.endpoint_id, h.lane, h.profile FROM {{heads}} h JOIN served s ON s.endpoint_id = h.endpoint_id
-    UNION SELECT * FROM unnest(CAST(? AS text[]), CAST(? AS text[]), CAST(? AS text[])) AS n(endpoint_id, lane, profile)
+    SELECT k.endpoint_id, k.lane, k.profile, min(k.due_at) AS due_at FROM (
+        SELECT h.endpoint_id, h.lane, h.profile, NULL::bigint AS due_at FROM {{heads}} h
+        JOIN served s ON s.endpoint_id = h.endpoint_id
+        UNION ALL SELECT * FROM unnest(CAST(? AS text[]), CAST(? AS text[]), CAST(? AS text[]), CAST(? AS bigint[]))
+    ) k GROUP BY k.endpoint_id, k.lane, k.profile
 )
 """  # noqa: S608 - columns
 """Common table expressions that write standings."""
@@ -276,14 +298,21 @@ v AS MATERIALIZED (
 HEADS: Final = """
 INSERT INTO {heads} AS old (endpoint_id, lane, profile, busy, failing, ready_at)
 SELECT h.endpoint_id, h.lane, h.profile, s.busy, s.failing, CASE WHEN s.blocked = 0 THEN (
-    SELECT greatest(d.due_at, s.not_before) FROM {deliveries} d WHERE d.endpoint_id = h.endpoint_id
-    AND d.lane = h.lane AND d.profile = h.profile AND d.state = 'pending' AND d.lane <> ''
-    AND d.seq <> ALL(CAST(? AS bigint[])) ORDER BY d.due_at LIMIT 1) END
+    SELECT greatest(x.due_at, s.not_before) FROM (SELECT least(h.due_at, (
+        SELECT d.due_at FROM {deliveries} d WHERE d.endpoint_id = h.endpoint_id
+        AND d.lane = h.lane AND d.profile = h.profile AND d.state = 'pending' AND d.lane <> ''
+        AND d.seq <> ALL(CAST(? AS bigint[])) ORDER BY d.due_at LIMIT 1)) AS due_at
+    ) x WHERE x.due_at IS NOT NULL) END
 FROM head h JOIN served s ON s.endpoint_id = h.endpoint_id
 ON CONFLICT (endpoint_id, lane, profile) DO UPDATE
 SET busy = excluded.busy, failing = excluded.failing, ready_at = excluded.ready_at
 WHERE (old.busy, old.failing, old.ready_at) IS DISTINCT FROM (excluded.busy, excluded.failing, excluded.ready_at)
 """
-"""Moves the heads of queues to where the standings have them. It sees deliveries as they were before the statement."""
+"""Moves the heads of queues to where the standings have them. It sees deliveries as they were before the statement: so
+those that are changed are left out, and when one of them is due again comes with the head."""
 
 _LINES: Final = f"WITH {STANDINGS} {HEADS}"
+
+_OUTCOMES_AND_LINES: Final = (
+    f"WITH changed AS ({_DELIVERIES}), tried AS ({ATTEMPTS}), counted AS ({_COUNT}), {STANDINGS} {HEADS}"
+)

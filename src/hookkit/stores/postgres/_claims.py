@@ -5,69 +5,101 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import Limits, allocate
+from hookkit.fairness import NOTHING, Bounds, Limits, allocate
 from hookkit.ids import new_id
 from hookkit.model import Attempt, Endpoint
 from hookkit.stores.postgres._changes import HEADS, STANDINGS, Changes, columns
-from hookkit.stores.postgres._lines import load
+from hookkit.stores.postgres._lines import STANDING_COLUMNS, STANDING_WIDTH, load, standing_from
 from hookkit.stores.postgres._log import attempts_of
-from hookkit.stores.postgres._opening import ARRIVALS, ARRIVING, Standings, catch_up, opened
+from hookkit.stores.postgres._opening import ARRIVALS, ARRIVING, Standings, arrive, opened, reap
 from hookkit.stores.postgres._tables import CLOCK, Tables
 from hookkit.stores.sql import Row, Steps, from_us, to_us
 from hookkit.work import CLAIMED, OFFERED, Claim, Lane, taken_id
 
-__all__ = ["claim", "claim_one", "extend", "give_back", "look", "next_due", "outstanding", "take"]
+__all__ = ["Looked", "claim", "claim_one", "extend", "give_back", "look", "next_due", "outstanding", "take"]
 
 _LOOKS: Final = 10
 
 
-def look(tables: Tables, now: datetime, lane: Lane, profiles: Collection[str]) -> Steps[tuple[datetime, bool, bool]]:
-    """Return the time, whether something has come in or run out, and whether a claim of the lane could find something.
+class Looked(NamedTuple):
+    """What a claim has to do, as one statement sees it: a claim that finds nothing costs no more than that."""
 
-    One statement, so that a claim that finds nothing costs no more than that.
-    """
-    rows = yield (tables.sql(_LOOK), (to_us(now), tables.own_clock, lane, sorted(profiles)))
-    at, behind, due = rows[0]
-    return from_us(at), behind, due
+    at: datetime
+    """The time that counts."""
+    expired: bool
+    """Leases have run out."""
+    arriving: bool
+    """Deliveries have come in."""
+    due: frozenset[str]
+    """The lanes in which a claim could find something."""
+
+    @property
+    def vain(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.expired or self.arriving or self.due)
+
+    def could(self, lane: Lane) -> bool:
+        """Return whether a claim of this lane could find something now. What comes in is in the first one."""
+        return self.expired or lane in self.due or (self.arriving and lane == "first")
+
+
+def look(tables: Tables, now: datetime, lanes: Collection[Lane], profiles: Collection[str]) -> Steps[Looked]:
+    """Look whether a claim of these lanes has anything to do."""
+    rows = yield (tables.sql(_LOOK), (to_us(now), tables.own_clock, sorted(set(lanes)), sorted(profiles)))
+    at, expired, arriving, due = rows[0]
+    return Looked(from_us(at), expired, arriving, frozenset(due))
 
 
 def claim(
     tables: Tables,
+    looked: Looked,
     *,
-    now: datetime,
+    lanes: Sequence[Lane],
+    bounds: Bounds,
+    lease: timedelta,
+    owner: str,
+    profiles: Collection[str],
+    kind: str = CLAIMED,
+) -> Steps[list[tuple[Lane, Claim]]]:
+    """Lease due deliveries, lane by lane. It waits for no lock.
+
+    Args:
+        tables: The store's tables.
+        looked: What :func:`look` found.
+        lanes: Which lanes, in this order.
+        bounds: Each claim's bounds.
+        lease: How long.
+        owner: Who claims.
+        profiles: The profiles' names.
+        kind: Whether these are leases, or offers.
+    """
+    if looked.expired:
+        yield from reap(tables, looked.at)
+    if looked.arriving:
+        yield from arrive(tables, looked.at)
+    claims: list[tuple[Lane, Claim]] = []
+    for place, lane in enumerate(lanes):
+        limits = bounds(place, claims) if looked.could(lane) else NOTHING
+        if limits.limit > 0:
+            found = yield from _claim_lane(tables, lane, looked.at, limits, lease, owner, profiles, kind)
+            claims += [(lane, one) for one in found]
+    return claims
+
+
+def _claim_lane(
+    tables: Tables,
     lane: Lane,
+    now: datetime,
     limits: Limits,
     lease: timedelta,
     owner: str,
     profiles: Collection[str],
-    behind: bool,
-    kind: str = CLAIMED,
+    kind: str,
 ) -> Steps[list[Claim]]:
-    """Lease due deliveries of one lane. It waits for no lock.
-
-    Args:
-        tables: The store's tables.
-        now: The time, as :func:`look` returned it.
-        lane: Which lane.
-        limits: The claim's bounds.
-        lease: How long.
-        owner: Who claims.
-        profiles: The profiles' names.
-        behind: Something has come in or run out.
-        kind: Whether these are leases, or offers.
-    """
-    known: Standings = (yield from catch_up(tables, now)) if behind else {}
-    ready, lines = yield from _servable(tables, lane, profiles, now, limits, known)
-    rooms = [(name, min(lines[name][0].room(lines[name][1], now), limits.limit)) for name in ready if name in lines]
-    rooms = [(name, room) for name, room in rooms if room > 0]
-    due: dict[str, list[int]] = {name: [] for name, _ in rooms}
-    if rooms:
-        rows = yield (tables.sql(_DUE), (*columns(rooms, 2), sorted(profiles), lane, to_us(now)))
-        for endpoint_id, seq in rows:
-            due[endpoint_id].append(seq)
+    lines, due = yield from _servable(tables, lane, profiles, now, limits)
     slots = allocate(
         [lines[name][0].candidate(len(seqs)) for name, seqs in due.items()],
         limit=limits.limit,
@@ -165,16 +197,15 @@ def next_due(tables: Tables, *, now: datetime) -> Steps[datetime | None]:
 
 
 def _servable(
-    tables: Tables, lane: Lane, profiles: Collection[str], now: datetime, limits: Limits, known: Standings
-) -> Steps[tuple[list[str], Standings]]:
-    """Return the endpoints that could be served, the longest due first, locked; and their standings.
+    tables: Tables, lane: Lane, profiles: Collection[str], now: datetime, limits: Limits
+) -> Steps[tuple[Standings, dict[str, list[int]]]]:
+    """Return the standings of endpoints that could be served, locked; and what is due there, as much as there is room.
 
-    Those whose secrets cannot be read are put off, and others looked for in their place: they use up no limit. One
-    claim puts off a bounded number, so that it stays short even if nothing can be read at all. What is `known` is
-    locked already, and not loaded again.
+    The longest due comes first. Those whose secrets cannot be read are put off, and others looked for in their place:
+    they use up no limit. One claim puts off a bounded number, so that it stays short even if nothing can be read.
     """
-    ready: list[str] = []
     lines: Standings = {}
+    due: dict[str, list[int]] = {}
     ranges = [
         (profile, busy, failing, most)
         for profile, busy, failing in product(sorted(profiles), (0, 1), (0, 1))
@@ -190,14 +221,20 @@ def _servable(
     for _ in range(_LOOKS if ranges else 0):
         rows = yield (tables.sql(_READY), (*columns(ranges, 4), lane, to_us(now)))
         ready = list(dict.fromkeys(row[1] for row in sorted((row[0], row[1]) for row in rows)))
-        known |= yield from load(tables, [name for name in ready if name not in known])
-        lines = {name: known[name] for name in ready if name in known}
+        if not ready:
+            return {}, {}
+        rows = yield (tables.sql(_DUE), (sorted(profiles), lane, to_us(now), limits.limit, ready))
+        found = {row[0]: row for row in rows}
+        lines = {name: standing_from(tables, found[name]) for name in ready if name in found}
+        due = {
+            name: found[name][STANDING_WIDTH][: line.room(endpoint, now)] for name, (line, endpoint) in lines.items()
+        }
         unreadable = {name: pair for name, pair in lines.items() if pair[0].unreadable}
         if not unreadable:
             break
         yield from Changes(unreadable).write(tables, now)
         tables.unreadable.met({name: line.unreadable for name, (line, _) in unreadable.items()}, now)
-    return ready, lines
+    return lines, due
 
 
 def _lease(
@@ -258,14 +295,15 @@ def _claim(row: Row, claim_id: str, endpoint: Endpoint, busy: bool, failing: boo
 _LOOK: Final = f"""
 SELECT t.at,
     coalesce((SELECT lease_until FROM {{deliveries}} WHERE state = 'leased' ORDER BY lease_until LIMIT 1) <= t.at,
-        FALSE) OR (SELECT seq FROM {{deliveries}} WHERE {ARRIVING} ORDER BY seq LIMIT 1) IS NOT NULL,
-    EXISTS (SELECT 1 FROM unnest(p.profiles) AS o(profile)
+        FALSE),
+    (SELECT seq FROM {{deliveries}} WHERE {ARRIVING} ORDER BY seq LIMIT 1) IS NOT NULL,
+    ARRAY(SELECT l.lane FROM unnest(p.lanes) AS l(lane) WHERE EXISTS (SELECT 1 FROM unnest(p.profiles) AS o(profile)
         CROSS JOIN (VALUES (0, 0), (0, 1), (1, 0), (1, 1)) AS k(busy, failing) CROSS JOIN LATERAL (
-        SELECT 1 FROM {{heads}} h WHERE h.lane = p.lane AND h.profile = o.profile AND h.busy = k.busy
-        AND h.failing = k.failing AND h.ready_at <= t.at ORDER BY h.ready_at LIMIT 1) h)
+        SELECT 1 FROM {{heads}} h WHERE h.lane = l.lane AND h.profile = o.profile AND h.busy = k.busy
+        AND h.failing = k.failing AND h.ready_at <= t.at ORDER BY h.ready_at LIMIT 1) h))
 FROM (SELECT CASE WHEN c.own THEN {CLOCK} ELSE c.at END AS at
     FROM (SELECT CAST(? AS bigint) AS at, CAST(? AS boolean) AS own) c) t
-CROSS JOIN (SELECT CAST(? AS text) AS lane, CAST(? AS text[]) AS profiles) p
+CROSS JOIN (SELECT CAST(? AS text[]) AS lanes, CAST(? AS text[]) AS profiles) p
 """  # noqa: S608 - the clock
 
 # Each kind that counts against a bound is a range of the index of its own, read no further than its bound; one that is
@@ -281,18 +319,19 @@ CROSS JOIN LATERAL (
 ) h
 """
 
-_DUE: Final = """
-SELECT e.endpoint_id, d.seq
-FROM unnest(CAST(? AS text[]), CAST(? AS integer[])) WITH ORDINALITY AS e(endpoint_id, room, n)
-CROSS JOIN (SELECT CAST(? AS text[]) AS profiles, CAST(? AS text) AS lane, CAST(? AS bigint) AS at) t
-CROSS JOIN LATERAL (
-    SELECT y.seq, y.due_at FROM unnest(t.profiles) AS p(profile) CROSS JOIN LATERAL (
-        SELECT x.seq, x.due_at FROM {deliveries} x WHERE x.endpoint_id = e.endpoint_id AND x.lane = t.lane
+# A statement of its own, which sees what the locks were waited for, if they were.
+_DUE: Final = f"""
+SELECT {STANDING_COLUMNS}, ARRAY(
+    SELECT y.seq FROM unnest(t.profiles) AS p(profile) CROSS JOIN LATERAL (
+        SELECT x.seq, x.due_at FROM {{deliveries}} x WHERE x.endpoint_id = e.endpoint_id AND x.lane = t.lane
         AND x.profile = p.profile AND x.state = 'pending' AND x.lane <> '' AND x.due_at <= t.at
-        ORDER BY x.due_at, x.seq LIMIT e.room
-    ) y ORDER BY y.due_at, y.seq LIMIT e.room
-) d ORDER BY e.n, d.due_at, d.seq
-"""
+        ORDER BY x.due_at, x.seq LIMIT least(t.most, greatest(w.max_in_flight - e.in_flight, 0))
+    ) y ORDER BY y.due_at, y.seq)
+FROM {{endpoints}} e JOIN {{webhooks}} w ON w.id = e.endpoint_id
+CROSS JOIN (SELECT CAST(? AS text[]) AS profiles, CAST(? AS text) AS lane, CAST(? AS bigint) AS at,
+    CAST(? AS integer) AS most) t
+WHERE e.endpoint_id = ANY(CAST(? AS text[]))
+"""  # noqa: S608 - columns
 
 _LEASE: Final = f"""
 WITH leased AS (

@@ -17,33 +17,50 @@ from hookkit.model import Endpoint
 from hookkit.stores.postgres._changes import Changes
 from hookkit.stores.postgres._tables import Tables
 from hookkit.stores.rows import WEBHOOK_COLUMNS
-from hookkit.stores.sql import Steps, to_us
+from hookkit.stores.sql import Row, Steps, to_us
 from hookkit.stores.standings import LINE_COLUMNS, LINE_WIDTH, line_from
 from hookkit.work import EndpointState
 
-__all__ = ["disable", "disable_line", "fail_pending", "finish_all", "hold", "load", "release", "standings"]
+__all__ = [
+    "STANDING_COLUMNS",
+    "STANDING_WIDTH",
+    "disable",
+    "disable_line",
+    "fail_pending",
+    "finish_all",
+    "hold",
+    "load",
+    "release",
+    "standing_from",
+    "standings",
+]
 
 _LINE: Final = ", ".join(f"e.{name.strip()}" for name in LINE_COLUMNS.split(","))
 _WEBHOOK: Final = ", ".join(f"w.{name.strip()}" for name in WEBHOOK_COLUMNS.split(","))
+STANDING_COLUMNS: Final = f"{_LINE}, {_WEBHOOK}"
+"""Of endpoints ``e`` and webhooks ``w``."""
+STANDING_WIDTH: Final = LINE_WIDTH + len(WEBHOOK_COLUMNS.split(","))
+
+
+def standing_from(tables: Tables, row: Row) -> tuple[Line, Endpoint]:
+    """Return what :data:`STANDING_COLUMNS` say; a webhook that does not open says why."""
+    line = line_from(row)
+    endpoint, line.unreadable = tables.coder.peek(row[LINE_WIDTH:STANDING_WIDTH])
+    return line, endpoint
 
 
 def load(tables: Tables, endpoint_ids: Collection[str]) -> Steps[dict[str, tuple[Line, Endpoint]]]:
-    """Return the standing and the webhook of each endpoint that has both; one that does not open says why."""
+    """Return the standing and the webhook of each endpoint that has both."""
     if not endpoint_ids:
         return {}
     rows = yield (
         tables.sql(
-            f"SELECT {_LINE}, {_WEBHOOK} FROM {{endpoints}} e JOIN {{webhooks}} w ON w.id = e.endpoint_id "  # noqa: S608 - columns
+            f"SELECT {STANDING_COLUMNS} FROM {{endpoints}} e JOIN {{webhooks}} w ON w.id = e.endpoint_id "  # noqa: S608 - columns
             "WHERE e.endpoint_id = ANY(CAST(? AS text[]))"
         ),
         (sorted(endpoint_ids),),
     )
-    found: dict[str, tuple[Line, Endpoint]] = {}
-    for row in rows:
-        line = line_from(row)
-        endpoint, line.unreadable = tables.coder.peek(row[LINE_WIDTH:])
-        found[row[0]] = line, endpoint
-    return found
+    return {row[0]: standing_from(tables, row) for row in rows}
 
 
 def standings(tables: Tables, endpoint_ids: Collection[str]) -> Steps[dict[str, EndpointState]]:
@@ -98,7 +115,8 @@ def release(tables: Tables, changes: Changes, endpoint_id: str, now: datetime, *
         ),
         (to_us(now), endpoint_id),
     )
-    changes.heads |= {(row[0], row[1], row[2]) for row in heads}
+    for row in heads:
+        changes.head(row[0], row[1], row[2])
 
 
 def fail_pending(tables: Tables, changes: Changes, endpoint_id: str, reason: str, now: datetime) -> Steps[None]:

@@ -9,11 +9,11 @@ from typing import Final
 from hookkit.fairness import Line
 from hookkit.model import Endpoint
 from hookkit.stores.postgres._changes import DELIVERY_COLUMNS, Changes, Delivery
-from hookkit.stores.postgres._lines import load
+from hookkit.stores.postgres._lines import STANDING_COLUMNS, STANDING_WIDTH, load, standing_from
 from hookkit.stores.postgres._tables import CLOCK, Tables
 from hookkit.stores.sql import Steps, from_us, to_us
 
-__all__ = ["ARRIVALS", "ARRIVING", "Standings", "catch_up", "opened"]
+__all__ = ["ARRIVALS", "ARRIVING", "Standings", "arrive", "opened", "reap"]
 
 Standings = dict[str, tuple[Line, Endpoint]]
 """The standing and the webhook of each endpoint."""
@@ -37,12 +37,18 @@ def opened(
     rows = yield (tables.sql(_LOCK), (tables.own_clock, to_us(now), sorted(endpoints), sorted(claims)))
     at = rows[0][0]
     now = from_us(at)
-    locked = {row[1] for row in rows if row[1] is not None}
-    changes = Changes((yield from load(tables, locked)))
-    rows = yield (tables.sql(_LEASED), (sorted(claims), at, sorted(locked)))
-    wanted, held = set(claims), list[Delivery]()
+    locked = sorted(row[1] for row in rows if row[1] is not None)
+    rows = yield (tables.sql(_OPENED), (sorted(claims), at, locked, locked))
+    changes = Changes({})
+    leased: dict[int, Delivery] = {}
     for row in rows:
-        one = Delivery(*row)
+        if row[0] is not None and row[0] not in changes.lines:
+            changes.lines[row[0]] = standing_from(tables, row)
+        if row[STANDING_WIDTH] is not None:
+            one = Delivery(*row[STANDING_WIDTH:])
+            leased[one.seq] = one
+    wanted, held = set(claims), list[Delivery]()
+    for _, one in sorted(leased.items()):
         if one.lease_until is None:
             continue  # it was settled, while this waited for the lock
         if one.lease_until <= at:
@@ -52,30 +58,23 @@ def opened(
     return now, changes, held
 
 
-def catch_up(tables: Tables, now: datetime) -> Steps[Standings]:
-    """Find leases that have run out, and deliveries that have come in, and move the heads accordingly.
-
-    Return the standings of the endpoints that are locked by this.
-
-    It waits for no lock: what another process is busy with is left to that, or to the next claim.
-    """
+def reap(tables: Tables, now: datetime) -> Steps[None]:
+    """Find leases that have run out. It waits for no lock: what another process is busy with is left to that."""
     at = to_us(now)
-    rows = yield (tables.sql(_BEHIND), (at, ARRIVALS))
+    rows = yield (tables.sql(_EXPIRED), (at,))
     locked = sorted(row[0] for row in rows)
     changes = Changes((yield from load(tables, locked)))
     # These are put off by this, so that no claim meets them soon.
     tables.unreadable.met({name: line.unreadable for name, (line, _) in changes.lines.items() if line.unreadable}, now)
-    if not rows or any(row[1] for row in rows):
-        lost = yield (tables.sql(_LOST), (at, locked))
-        for row in lost:
-            changes.lose(Delivery(*row), now)
-    rows = yield (
-        tables.sql(_ARRIVE),
-        (locked, [name for name, (line, _) in sorted(changes.lines.items()) if line.held], ARRIVALS, at),
-    )
-    changes.heads |= {(row[0], row[1], row[2]) for row in rows if row[3] == "pending"}
+    rows = yield (tables.sql(_LOST), (at, locked))
+    for row in rows:
+        changes.lose(Delivery(*row), now)
     yield from changes.write(tables, now)
-    return changes.lines
+
+
+def arrive(tables: Tables, now: datetime) -> Steps[None]:
+    """Take note of deliveries that have come in, and move the heads accordingly. It waits for no lock either."""
+    yield (tables.sql(_ARRIVE), (to_us(now), ARRIVALS))
 
 
 _LOCK: Final = f"""
@@ -93,25 +92,28 @@ WITH t AS MATERIALIZED (
 SELECT t.at, l.endpoint_id FROM t LEFT JOIN locked l ON TRUE
 """  # noqa: S608 - the clock
 
-# A lease may have run out before it was committed, and so after the endpoints were locked: that one is left to others.
-_LEASED: Final = f"""
-SELECT {DELIVERY_COLUMNS} FROM {{deliveries}} WHERE seq IN (
-    SELECT d.seq FROM {{deliveries}} d WHERE d.claim_id IS NOT NULL AND d.claim_id = ANY(CAST(? AS text[]))
-    UNION SELECT d.seq FROM {{deliveries}} d WHERE d.state = 'leased' AND d.lease_until <= ?
-    AND (d.endpoint_id = ANY(CAST(? AS text[]))
-        OR NOT EXISTS (SELECT 1 FROM {{endpoints}} e WHERE e.endpoint_id = d.endpoint_id)))
-ORDER BY seq FOR UPDATE
+# What is locked is read by a statement of its own: one that waits for a lock sees the rest as it was before. A lease
+# may have run out before it was committed, and so after the endpoints were locked: that one is left to others.
+_OPENED: Final = f"""
+WITH held AS MATERIALIZED (
+    SELECT {DELIVERY_COLUMNS} FROM {{deliveries}} WHERE seq IN (
+        SELECT d.seq FROM {{deliveries}} d WHERE d.claim_id IS NOT NULL AND d.claim_id = ANY(CAST(? AS text[]))
+        UNION SELECT d.seq FROM {{deliveries}} d WHERE d.state = 'leased' AND d.lease_until <= ?
+        AND (d.endpoint_id = ANY(CAST(? AS text[]))
+            OR NOT EXISTS (SELECT 1 FROM {{endpoints}} e WHERE e.endpoint_id = d.endpoint_id)))
+    ORDER BY seq FOR UPDATE
+)
+SELECT s.*, h.* FROM (
+    SELECT {STANDING_COLUMNS} FROM {{endpoints}} e JOIN {{webhooks}} w ON w.id = e.endpoint_id
+    WHERE e.endpoint_id = ANY(CAST(? AS text[]))
+) s FULL JOIN held h ON h.endpoint_id = s.endpoint_id
 """  # noqa: S608 - columns
 
-# It says, too, whether any lease at all has run out.
-_BEHIND: Final = f"""
-SELECT e.endpoint_id,
-    coalesce((SELECT min(d.lease_until) FROM {{deliveries}} d WHERE d.state = 'leased') <= t.at, FALSE)
-FROM {{endpoints}} e CROSS JOIN (SELECT CAST(? AS bigint) AS at) t WHERE e.endpoint_id IN (
-    SELECT d.endpoint_id FROM {{deliveries}} d WHERE d.state = 'leased' AND d.lease_until <= t.at
-    UNION SELECT a.endpoint_id FROM (SELECT endpoint_id FROM {{deliveries}} WHERE {ARRIVING} ORDER BY seq LIMIT ?) a)
+_EXPIRED: Final = """
+SELECT e.endpoint_id FROM {endpoints} e WHERE e.endpoint_id IN (
+    SELECT d.endpoint_id FROM {deliveries} d WHERE d.state = 'leased' AND d.lease_until <= ?)
 ORDER BY e.endpoint_id FOR UPDATE OF e SKIP LOCKED
-"""  # noqa: S608 - our own text
+"""
 
 # Deliveries whose webhook is gone have no endpoint to lock: whoever gets the row has it.
 _LOST: Final = f"""
@@ -121,19 +123,38 @@ AND (d.endpoint_id = ANY(CAST(? AS text[]))
 ORDER BY d.seq FOR UPDATE OF d SKIP LOCKED
 """  # noqa: S608 - columns
 
-# One that was on its way while its webhook was held, released, or removed, is held, pending, or failed, now.
+# One that was on its way while its webhook was held, released, or removed, is held, pending, or failed, now. What the
+# endpoints say was read before their locks were had, but for the locked rows themselves; so deliveries are asked again
+# whether they are still arriving.
 _ARRIVE: Final = f"""
-UPDATE {{deliveries}} d SET arrived = 1,
-    state = CASE WHEN a.gone THEN 'failed' WHEN a.held THEN 'held' ELSE 'pending' END,
-    reason = CASE WHEN a.gone THEN 'removed' ELSE '' END,
-    due_at = CASE WHEN a.gone THEN NULL ELSE d.due_at END, finished_at = CASE WHEN a.gone THEN t.at END
+WITH t AS MATERIALIZED (
+    SELECT CAST(? AS bigint) AS at
+), n AS MATERIALIZED (
+    SELECT seq, endpoint_id FROM {{deliveries}} WHERE {ARRIVING} ORDER BY seq LIMIT ?
+), locked AS MATERIALIZED (
+    SELECT e.endpoint_id, e.held, e.blocked, e.not_before, e.in_flight, e.consecutive_failures FROM {{endpoints}} e
+    WHERE e.endpoint_id IN (SELECT endpoint_id FROM n) ORDER BY e.endpoint_id FOR UPDATE OF e SKIP LOCKED
+), arrived AS (
+    UPDATE {{deliveries}} d SET arrived = 1,
+        state = CASE WHEN a.gone THEN 'failed' WHEN a.held = 1 THEN 'held' ELSE 'pending' END,
+        reason = CASE WHEN a.gone THEN 'removed' ELSE '' END,
+        due_at = CASE WHEN a.gone THEN NULL ELSE d.due_at END, finished_at = CASE WHEN a.gone THEN t.at END
+    FROM (
+        SELECT n.seq, l.held, l.endpoint_id IS NULL AS gone FROM n LEFT JOIN locked l ON l.endpoint_id = n.endpoint_id
+        WHERE l.endpoint_id IS NOT NULL
+        OR NOT EXISTS (SELECT 1 FROM {{endpoints}} e WHERE e.endpoint_id = n.endpoint_id)
+    ) a CROSS JOIN t
+    WHERE d.seq = a.seq AND d.arrived = 0 AND d.state IN ('pending', 'held')
+    RETURNING d.endpoint_id, d.lane, d.profile, d.state, d.due_at
+)
+INSERT INTO {{heads}} AS old (endpoint_id, lane, profile, busy, failing, ready_at)
+SELECT a.endpoint_id, a.lane, a.profile, CASE WHEN l.in_flight > 0 THEN 1 ELSE 0 END,
+    CASE WHEN l.consecutive_failures > 0 THEN 1 ELSE 0 END,
+    CASE WHEN l.blocked = 0 THEN greatest(a.due_at, l.not_before) END
 FROM (
-    SELECT n.seq, NOT n.known AS gone, n.held FROM (
-        SELECT x.seq, x.endpoint_id, x.endpoint_id = ANY(p.locked) AS locked, x.endpoint_id = ANY(p.held) AS held,
-            EXISTS (SELECT 1 FROM {{endpoints}} e WHERE e.endpoint_id = x.endpoint_id) AS known
-        FROM {{deliveries}} x CROSS JOIN (SELECT CAST(? AS text[]) AS locked, CAST(? AS text[]) AS held) p
-        WHERE {ARRIVING} ORDER BY x.seq LIMIT ?
-    ) n WHERE n.locked OR NOT n.known
-) a CROSS JOIN (SELECT CAST(? AS bigint) AS at) t
-WHERE d.seq = a.seq RETURNING d.endpoint_id, d.lane, d.profile, d.state
+    SELECT endpoint_id, lane, profile, min(due_at) AS due_at FROM arrived WHERE state = 'pending'
+    GROUP BY endpoint_id, lane, profile
+) a JOIN locked l ON l.endpoint_id = a.endpoint_id
+ON CONFLICT (endpoint_id, lane, profile) DO UPDATE SET busy = excluded.busy, failing = excluded.failing,
+    ready_at = CASE WHEN excluded.ready_at IS NOT NULL THEN least(old.ready_at, excluded.ready_at) END
 """  # noqa: S608 - our own text

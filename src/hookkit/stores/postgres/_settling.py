@@ -110,7 +110,7 @@ def redeliver(tables: Tables, delivery_id: str, *, now: datetime) -> Steps[str]:
     )
     if not made:
         raise StoreError(f"the payload of delivery {delivery_id} is no longer kept")
-    changes.heads.add((endpoint_id, "recover", profile))
+    changes.head(endpoint_id, "recover", profile)
     yield from changes.write(tables, now)
     return new
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Final, Unpack
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import Limits, Line, allocate
+from hookkit.fairness import Ask, Limits, Line, Slots, allocate
 from hookkit.ids import new_id
 from hookkit.model import Endpoint
 from hookkit.stores.rows import optional_from_us
@@ -47,23 +47,57 @@ class SQLiteClaims:
         kind: str = CLAIMED,
     ) -> list[Claim]:
         """Lease due deliveries of one lane."""
-        limits = Limits(limit, limit_busy, limit_failing)
         with self._database.writing():
             self._deliveries.reap(now)
-            ready, lines = self._servable(lane, profiles, now, limits)
-            due = {
-                endpoint_id: self._due(endpoint_id, lane, profiles, now, room)
-                for endpoint_id in ready
-                if endpoint_id in lines and (room := lines[endpoint_id][0].room(lines[endpoint_id][1], now)) > 0
-            }
-            slots = allocate(
-                [lines[endpoint_id][0].candidate(len(rows)) for endpoint_id, rows in due.items()],
-                limit=limits.limit,
-                limit_busy=limits.limit_busy,
-                limit_failing=limits.limit_failing,
-            )
-            wanted = {endpoint_id: due[endpoint_id][:count] for endpoint_id, count in slots.items()}
-            return self._lease(wanted, lines, now, lease, owner, kind)
+            limits = Limits(limit, limit_busy, limit_failing)
+            return self._claim(lane, limits, now, lease, owner, profiles, kind)
+
+    def claim_lanes(
+        self,
+        *,
+        now: datetime,
+        asks: Sequence[Ask],
+        slots: Slots,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[tuple[Lane, Claim]]:
+        """Lease due deliveries of several lanes."""
+        bounds = slots.bounds(asks)
+        claims: list[tuple[Lane, Claim]] = []
+        with self._database.writing():
+            self._deliveries.reap(now)
+            for place, (lane, _) in enumerate(asks):
+                limits = bounds(place, claims)
+                if limits.limit > 0:
+                    found = self._claim(lane, limits, now, lease, owner, profiles, CLAIMED)
+                    claims += [(lane, one) for one in found]
+        return claims
+
+    def _claim(
+        self,
+        lane: Lane,
+        limits: Limits,
+        now: datetime,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+        kind: str,
+    ) -> list[Claim]:
+        ready, lines = self._servable(lane, profiles, now, limits)
+        due = {
+            endpoint_id: self._due(endpoint_id, lane, profiles, now, room)
+            for endpoint_id in ready
+            if endpoint_id in lines and (room := lines[endpoint_id][0].room(lines[endpoint_id][1], now)) > 0
+        }
+        slots = allocate(
+            [lines[endpoint_id][0].candidate(len(rows)) for endpoint_id, rows in due.items()],
+            limit=limits.limit,
+            limit_busy=limits.limit_busy,
+            limit_failing=limits.limit_failing,
+        )
+        wanted = {endpoint_id: due[endpoint_id][:count] for endpoint_id, count in slots.items()}
+        return self._lease(wanted, lines, now, lease, owner, kind)
 
     def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:
         """Lease due deliveries of one lane to whoever takes them."""

@@ -8,7 +8,7 @@ from typing import Any, Self, Unpack
 
 import psycopg_pool
 
-from hookkit.fairness import Limits
+from hookkit.fairness import Ask, Bounds, Limits, Slots
 from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
 from hookkit.protocols import Clock
 from hookkit.stores import migrations, outbox, resealing
@@ -193,18 +193,47 @@ class PostgresStore:
     ) -> list[Claim]:
         """As :meth:`hookkit.protocols.DeliveryQueue.claim`."""
         limits = Limits(limit, limit_busy, limit_failing)
-        at, behind, due = self._database.run(_claims.look(self._tables, now, lane, profiles))
-        if not behind and not due:
+        claims = self._claim(
+            [lane], lambda _, __: limits, now=now, lease=lease, owner=owner, profiles=profiles, kind=kind
+        )
+        return [one for _, one in claims]
+
+    def claim_lanes(
+        self,
+        *,
+        now: datetime,
+        asks: Sequence[Ask],
+        slots: Slots,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+    ) -> list[tuple[Lane, Claim]]:
+        """As :meth:`hookkit.protocols.LanesQueue.claim_lanes`."""
+        lanes = [ask.lane for ask in asks]
+        return self._claim(lanes, slots.bounds(asks), now=now, lease=lease, owner=owner, profiles=profiles)
+
+    def _claim(
+        self,
+        lanes: Sequence[Lane],
+        bounds: Bounds,
+        *,
+        now: datetime,
+        lease: timedelta,
+        owner: str,
+        profiles: Collection[str],
+        kind: str = CLAIMED,
+    ) -> list[tuple[Lane, Claim]]:
+        looked = self._database.run(_claims.look(self._tables, now, lanes, profiles))
+        if looked.vain:
             return []
         steps = _claims.claim(
             self._tables,
-            now=at,
-            lane=lane,
-            limits=limits,
+            looked,
+            lanes=lanes,
+            bounds=bounds,
             lease=lease,
             owner=owner,
             profiles=profiles,
-            behind=behind,
             kind=kind,
         )
         return self._database.transact(steps)
