@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookkit.fairness import Candidate, Limits, Line, Slots, allocate, next_token_at, tokens_at
+from hookkit.fairness import NOTHING, Candidate, Limits, Line, Slots, allocate, enough, next_token_at, shares, tokens_at
 from hookkit.testing.builders import endpoint
 from hookkit.testing.clock import START
 from hookkit.work import Claim, EndpointState
+from hookkit.working import ASKS_ONCE
 
 MICROSECOND, SECOND, MINUTE, HOUR, DAY = (
     timedelta(**{unit: 1}) for unit in ("microseconds", "seconds", "minutes", "hours", "days")
@@ -401,3 +402,53 @@ def test_a_claim_is_counted_once():
     slots.give("clm_1")
     slots.give("clm_1")
     assert slots.free == 2
+
+
+@given(
+    rooms=st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.booleans()), max_size=12),
+    limits=st.tuples(*[st.integers(0, 40)] * 3),
+)
+def test_a_share_of_each_queue_is_enough(rooms, limits):
+    """Where it says so, knowing more of the queues would change nothing; if not, the second share knows all."""
+    bounds = dict(zip(("limit", "limit_busy", "limit_failing"), limits, strict=True))
+    wanted = allocate([Candidate(str(n), *room) for n, room in enumerate(rooms)], **bounds)
+    first, last = shares(bounds["limit"], len(rooms))
+    slots = allocate([Candidate(str(n), min(room, first), *kind) for n, (room, *kind) in enumerate(rooms)], **bounds)
+    if enough(slots, bounds["limit"], first):
+        assert slots == wanted
+    else:
+        assert last == bounds["limit"]
+
+
+def test_a_deep_queue_is_not_looked_at_to_its_end():
+    """Fifty endpoints that could have a hundred each, and twenty slots: one of each is looked at."""
+    first, _ = shares(20, 50)
+    slots = allocate(
+        [Candidate(str(n), first, busy=False, failing=False) for n in range(50)],
+        limit=20,
+        limit_busy=16,
+        limit_failing=16,
+    )
+    assert (first, enough(slots, 20, first)) == (1, True)
+
+
+@given(
+    taken=st.lists(
+        st.tuples(st.sampled_from(["first", "retry", "recover"]), st.booleans(), st.booleans()), max_size=10
+    ),
+    found=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=8),
+)
+def test_a_lane_is_asked_again_only_if_its_bounds_ended_it(taken, found):
+    """The bounds of each ask are those of the slots with everything before it counted in."""
+    slots = Slots(10)
+    for n, (lane, busy, failing) in enumerate(taken):
+        slots.take(lane, [claimed(f"t{n}", busy=busy, failing=failing)])
+    claims = [("first", claimed(f"f{n}", busy=busy, failing=failing)) for n, (busy, failing) in enumerate(found)]
+    bounds = slots.bounds(ASKS_ONCE)
+    before = slots.limits("first", reserve=True)
+    assert bounds(0, []) == before
+    assert bounds(1, claims) == slots.after(claims).limits("retry", reserve=False)
+    again = bounds(3, claims)
+    ended = before.bind([one for _, one in claims])
+    assert again == (slots.after(claims).limits("first", reserve=False) if ended else NOTHING)
+    assert len(slots.taken) == len(taken)

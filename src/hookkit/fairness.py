@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -25,7 +25,9 @@ __all__ = [
     "Line",
     "Slots",
     "allocate",
+    "enough",
     "next_token_at",
+    "shares",
     "tokens_at",
 ]
 
@@ -80,6 +82,19 @@ def allocate(candidates: Sequence[Candidate], *, limit: int, limit_busy: int, li
                 granted.append(candidate)
         waiting = granted
     return slots
+
+
+def shares(limit: int, endpoints: int) -> tuple[int, int]:
+    """Return how many due deliveries of each endpoint to look at, at first, and if that was not :func:`enough`.
+
+    Most of a deep queue need not be looked at: where all endpoints have enough for an equal share, nobody gets more.
+    """
+    return limit // max(endpoints, 1) + 1, limit
+
+
+def enough(slots: Mapping[str, int], limit: int, share: int) -> bool:
+    """Return whether :func:`allocate` would give the same, had it known of more than `share` for each endpoint."""
+    return share >= limit or sum(slots.values()) >= limit or share not in slots.values()
 
 
 def tokens_at(rate: tuple[int, timedelta], tokens: float, since: datetime, now: datetime) -> float:

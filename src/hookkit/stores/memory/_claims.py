@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Unpack
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import Ask, Slots, allocate
+from hookkit.fairness import Ask, Slots, allocate, enough, shares
 from hookkit.ids import new_id
 from hookkit.stores.memory._tables import Delivery, MemoryLine, Tables
 from hookkit.work import CLAIMED, OFFERED, Claim, ClaimOptions, Lane, taken_id
@@ -41,15 +41,24 @@ class MemoryClaims:
             due = {
                 endpoint_id: found
                 for endpoint_id, line in tables.lines.items()
-                if (found := self._due(line, endpoint_id, lane, profiles, now))
+                if (found := self._due(line, endpoint_id, lane, profiles, now, 1))
             }
             order = sorted(due, key=lambda endpoint_id: (due[endpoint_id][0].due_at, due[endpoint_id][0].seq))
-            slots = allocate(
-                [tables.lines[endpoint_id].candidate(len(due[endpoint_id])) for endpoint_id in order],
-                limit=limit,
-                limit_busy=limit_busy,
-                limit_failing=limit_failing,
-            )
+            slots: dict[str, int] = {}
+            for share in shares(limit, len(due)):
+                if share > 1:
+                    due = {
+                        endpoint_id: self._due(tables.lines[endpoint_id], endpoint_id, lane, profiles, now, share)
+                        for endpoint_id in order
+                    }
+                slots = allocate(
+                    [tables.lines[endpoint_id].candidate(len(due[endpoint_id])) for endpoint_id in order],
+                    limit=limit,
+                    limit_busy=limit_busy,
+                    limit_failing=limit_failing,
+                )
+                if enough(slots, limit, share):
+                    break
             claims: list[Claim] = []
             for endpoint_id, count in slots.items():
                 claims += [self._lease(one, now, lease, kind) for one in due[endpoint_id][:count]]
@@ -149,14 +158,14 @@ class MemoryClaims:
             return min(times, default=None)
 
     def _due(
-        self, line: MemoryLine, endpoint_id: str, lane: Lane, profiles: Collection[str], now: datetime
+        self, line: MemoryLine, endpoint_id: str, lane: Lane, profiles: Collection[str], now: datetime, most: int
     ) -> list[Delivery]:
-        """Return what this endpoint could be given now, earliest first, at most its room."""
+        """Return what this endpoint could be given now, earliest first: at most its room, and at most so many."""
         tables = self._tables
         endpoint = tables.webhooks[endpoint_id]
         if not any(key[0] == lane and heap for key, heap in line.due.items()):
             return []  # most endpoints have nothing in most lanes
-        room = line.room(endpoint, now)
+        room = min(line.room(endpoint, now), most)
         found: list[tuple[datetime, int, str]] = []
         for profile in profiles:
             heap = line.due.get((lane, profile), [])

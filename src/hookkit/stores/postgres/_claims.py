@@ -8,7 +8,7 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import NOTHING, Bounds, Limits, allocate
+from hookkit.fairness import NOTHING, Bounds, Limits, allocate, enough, shares
 from hookkit.ids import new_id
 from hookkit.model import Attempt, Endpoint
 from hookkit.stores.postgres._changes import HEADS, STANDINGS, Changes, columns
@@ -99,13 +99,11 @@ def _claim_lane(
     profiles: Collection[str],
     kind: str,
 ) -> Steps[list[Claim]]:
-    lines, due = yield from _servable(tables, lane, profiles, now, limits)
-    slots = allocate(
-        [lines[name][0].candidate(len(seqs)) for name, seqs in due.items()],
-        limit=limits.limit,
-        limit_busy=limits.limit_busy,
-        limit_failing=limits.limit_failing,
-    )
+    lines, due, share = yield from _servable(tables, lane, profiles, now, limits)
+    slots = _allocate(lines, due, limits)
+    if not enough(slots, limits.limit, share):
+        lines, due = yield from _due(tables, list(lines), lane, profiles, now, limits.limit)
+        slots = _allocate(lines, due, limits)
     wanted = {name: due[name][:count] for name, count in slots.items()}
     return (yield from _lease(tables, wanted, lines, now, lease, owner, kind))
 
@@ -196,16 +194,26 @@ def next_due(tables: Tables, *, now: datetime) -> Steps[datetime | None]:
     return now + (from_us(found) - from_us(at)) if tables.own_clock else from_us(found)
 
 
+def _allocate(lines: Standings, due: dict[str, list[int]], limits: Limits) -> dict[str, int]:
+    return allocate(
+        [lines[name][0].candidate(len(seqs)) for name, seqs in due.items()],
+        limit=limits.limit,
+        limit_busy=limits.limit_busy,
+        limit_failing=limits.limit_failing,
+    )
+
+
 def _servable(
     tables: Tables, lane: Lane, profiles: Collection[str], now: datetime, limits: Limits
-) -> Steps[tuple[Standings, dict[str, list[int]]]]:
-    """Return the standings of endpoints that could be served, locked; and what is due there, as much as there is room.
+) -> Steps[tuple[Standings, dict[str, list[int]], int]]:
+    """Return what :func:`_due` does of endpoints that could be served, which it locks; and up to how many of each.
 
     The longest due comes first. Those whose secrets cannot be read are put off, and others looked for in their place:
     they use up no limit. One claim puts off a bounded number, so that it stays short even if nothing can be read.
     """
     lines: Standings = {}
     due: dict[str, list[int]] = {}
+    share = 0
     ranges = [
         (profile, busy, failing, most)
         for profile, busy, failing in product(sorted(profiles), (0, 1), (0, 1))
@@ -221,19 +229,26 @@ def _servable(
     for _ in range(_LOOKS if ranges else 0):
         rows = yield (tables.sql(_READY), (*columns(ranges, 4), lane, to_us(now)))
         ready = list(dict.fromkeys(row[1] for row in sorted((row[0], row[1]) for row in rows)))
-        if not ready:
-            return {}, {}
-        rows = yield (tables.sql(_DUE), (sorted(profiles), lane, to_us(now), limits.limit, ready))
-        found = {row[0]: row for row in rows}
-        lines = {name: standing_from(tables, found[name]) for name in ready if name in found}
-        due = {
-            name: found[name][STANDING_WIDTH][: line.room(endpoint, now)] for name, (line, endpoint) in lines.items()
-        }
+        share, _ = shares(limits.limit, len(ready))
+        lines, due = yield from _due(tables, ready, lane, profiles, now, share)
         unreadable = {name: pair for name, pair in lines.items() if pair[0].unreadable}
         if not unreadable:
             break
         yield from Changes(unreadable).write(tables, now)
         tables.unreadable.met({name: line.unreadable for name, (line, _) in unreadable.items()}, now)
+    return lines, due, share
+
+
+def _due(
+    tables: Tables, ready: Sequence[str], lane: Lane, profiles: Collection[str], now: datetime, most: int
+) -> Steps[tuple[Standings, dict[str, list[int]]]]:
+    """Return the standings of these endpoints, and what is due there: as much as there is room, and at most so many."""
+    if not ready:
+        return {}, {}
+    rows = yield (tables.sql(_DUE), (sorted(profiles), lane, to_us(now), most, list(ready)))
+    found = {row[0]: row for row in rows}
+    lines = {name: standing_from(tables, found[name]) for name in ready if name in found}
+    due = {name: found[name][STANDING_WIDTH][: line.room(endpoint, now)] for name, (line, endpoint) in lines.items()}
     return lines, due
 
 

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Final, Unpack
 
 from hookkit.errors import NotFound, StoreError
-from hookkit.fairness import Ask, Limits, Line, Slots, allocate
+from hookkit.fairness import Ask, Limits, Line, Slots, allocate, enough, shares
 from hookkit.ids import new_id
 from hookkit.model import Endpoint
 from hookkit.stores.rows import optional_from_us
@@ -85,17 +85,19 @@ class SQLiteClaims:
         kind: str,
     ) -> list[Claim]:
         ready, lines = self._servable(lane, profiles, now, limits)
-        due = {
-            endpoint_id: self._due(endpoint_id, lane, profiles, now, room)
-            for endpoint_id in ready
-            if endpoint_id in lines and (room := lines[endpoint_id][0].room(lines[endpoint_id][1], now)) > 0
-        }
-        slots = allocate(
-            [lines[endpoint_id][0].candidate(len(rows)) for endpoint_id, rows in due.items()],
-            limit=limits.limit,
-            limit_busy=limits.limit_busy,
-            limit_failing=limits.limit_failing,
-        )
+        rooms = {one: lines[one][0].room(lines[one][1], now) for one in ready if one in lines}
+        due: dict[str, list[Row]] = {}
+        slots: dict[str, int] = {}
+        for share in shares(limits.limit, len(rooms)):
+            due = {one: self._due(one, lane, profiles, now, min(room, share)) for one, room in rooms.items() if room}
+            slots = allocate(
+                [lines[endpoint_id][0].candidate(len(rows)) for endpoint_id, rows in due.items()],
+                limit=limits.limit,
+                limit_busy=limits.limit_busy,
+                limit_failing=limits.limit_failing,
+            )
+            if enough(slots, limits.limit, share):
+                break
         wanted = {endpoint_id: due[endpoint_id][:count] for endpoint_id, count in slots.items()}
         return self._lease(wanted, lines, now, lease, owner, kind)
 
