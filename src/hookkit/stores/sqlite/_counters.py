@@ -38,8 +38,12 @@ class Counters:
 
     def __exit__(self, failed: object, *_: object) -> None:
         if failed is None:
-            self._database.execute_each(
-                "INSERT INTO hookkit_counters (endpoint_id, bucket, kind, n) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (endpoint_id, bucket, kind) DO UPDATE SET n = n + excluded.n",
-                [(*key, change) for key, change in self._changes.items() if change],
-            )
+            self.write()
+
+    def write(self) -> None:
+        """Write the changes."""
+        self._database.execute_each(
+            "INSERT INTO hookkit_counters (endpoint_id, bucket, kind, n) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (endpoint_id, bucket, kind) DO UPDATE SET n = n + excluded.n",
+            [(*key, change) for key, change in self._changes.items() if change],
+        )

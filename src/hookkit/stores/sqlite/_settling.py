@@ -12,7 +12,7 @@ from hookkit.model import DeliveryState, Endpoint, Notice
 from hookkit.stores.sql import Row, marks, parts, to_us
 from hookkit.stores.sqlite._counters import Counters
 from hookkit.stores.sqlite._database import Database, foreign_errors
-from hookkit.stores.sqlite._deliveries import Deliveries, Standing
+from hookkit.stores.sqlite._deliveries import Deliveries, Outcomes, Standing
 from hookkit.stores.sqlite._lines import Lines
 from hookkit.work import SETTLED_REASONS, HealthStep, Settled, Settlement
 
@@ -41,14 +41,21 @@ class SQLiteSettling:
                 )
                 held += [(row[2], claims[row[0]], row) for row in rows]
             lines = self._lines.load({endpoint_id for endpoint_id, _, _ in held})
-            for endpoint_id, index, row in sorted(held, key=lambda one: one[:2]):
-                notices = self._settle(row, done[index], lines.get(endpoint_id), now, step)
-                results[index] = Settled(applied=True, notices=notices)
+            with Outcomes(self._database) as outcomes:
+                for endpoint_id, index, row in sorted(held, key=lambda one: one[:2]):
+                    notices = self._settle(row, done[index], lines.get(endpoint_id), now, step, outcomes)
+                    results[index] = Settled(applied=True, notices=notices)
             self._lines.save(lines.values(), now)
         return results
 
     def _settle(
-        self, row: Row, settlement: Settlement, standing: Standing, now: datetime, step: HealthStep
+        self,
+        row: Row,
+        settlement: Settlement,
+        standing: Standing,
+        now: datetime,
+        step: HealthStep,
+        outcomes: Outcomes,
     ) -> tuple[Notice, ...]:
         _, seq, endpoint_id, profile, lane, attempted, active_at = row
         notices: tuple[Notice, ...] = ()
@@ -68,13 +75,12 @@ class SQLiteSettling:
                 uncount=uncount,
             )
         else:
-            after = self._deliveries.finish(seq, settlement.state, settlement.entry.reason, now, uncount=uncount)
+            after = outcomes.finish(seq, settlement.state, settlement.entry.reason, now, uncount=uncount)
         if attempt is not None:
             before = active_at if attempted else None
-            self._deliveries.append(seq, endpoint_id, attempt, active_at=before, after=after)
+            outcomes.append(seq, endpoint_id, attempt, active_at=before, after=after)
         elif attempted:
-            with Counters(self._database) as counters:
-                counters.move(endpoint_id, active_at, "retrying", "failed")
+            outcomes.counters.move(endpoint_id, active_at, "retrying", "failed")
         return notices
 
     def hold(self, endpoint_id: str, *, now: datetime) -> None:
