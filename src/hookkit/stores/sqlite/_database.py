@@ -33,6 +33,7 @@ __all__ = [
     "Synchronous",
     "check",
     "foreign_errors",
+    "is_common",
     "migrate",
     "version_of",
 ]
@@ -183,6 +184,10 @@ class Database:
         # transaction its turn to write. Had it only read by then, another writer could overtake it, and it would fail.
         yield (f"UPDATE {self._schema.table} SET version = version WHERE 0", ())  # noqa: S608 - our own name
 
+    def ready(self) -> None:
+        """StoreError if this cannot be used: it is closed, or was opened before a fork."""
+        self._connection()
+
     def close(self) -> None:
         """Close every connection. Repeating it is harmless."""
         if os.getpid() != self._pid:
@@ -241,6 +246,11 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def is_common(error: Exception) -> bool:
+    """Return whether an error is the file's or the disk's, and not that of what was to be stored."""
+    return isinstance(error.__cause__, sqlite3.OperationalError) or type(error.__cause__) is sqlite3.DatabaseError
 
 
 def version_of(connection: Connection, schema: Schema) -> int:

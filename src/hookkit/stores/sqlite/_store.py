@@ -10,9 +10,10 @@ from typing import Any, Final, Self
 
 from hookkit.model import Emission, Endpoint
 from hookkit.stores import outbox
+from hookkit.stores.grouping import GroupCommit
 from hookkit.stores.rows import Coder, Sealer
 from hookkit.stores.sqlite._claims import SQLiteClaims
-from hookkit.stores.sqlite._database import SQLITE, Database, Synchronous
+from hookkit.stores.sqlite._database import SQLITE, Database, Synchronous, is_common
 from hookkit.stores.sqlite._deliveries import Deliveries
 from hookkit.stores.sqlite._lines import Lines
 from hookkit.stores.sqlite._log import SQLiteLog
@@ -65,6 +66,7 @@ class SQLiteStore(
         self, path: str | os.PathLike[str], *, vault: Sealer | None = None, synchronous: Synchronous = "FULL"
     ) -> None:
         self._assemble(Database(path, synchronous), path, vault)
+        self._enqueued = GroupCommit(self._enqueue, is_common=is_common)
 
     def _assemble(self, database: Database, path: str | os.PathLike[str], vault: Sealer | None) -> None:
         self._database = database
@@ -72,6 +74,7 @@ class SQLiteStore(
         self._lines = Lines(self._database, self._coder)
         self._deliveries = Deliveries(self._database, self._lines)
         self._unreadable = Unreadable(_log)
+        self._enqueued = lambda part: self._enqueue([part])[0]
         self._wake_key = f"sqlite:{os.path.realpath(path)}"
         if vault is None and self._wake_key not in _told:
             _told.add(self._wake_key)

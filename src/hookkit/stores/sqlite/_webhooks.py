@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -134,15 +134,23 @@ class SQLiteWebhooks:
         self._database.execute("DELETE FROM hookkit_subscriptions WHERE webhook = ?", (endpoint_id,))
 
 
+_Part = tuple[Sequence[Planned], datetime]
+
+
 class SQLiteOutbox:
     """The :class:`~hookkit.protocols.Outbox` part."""
 
     _database: Database
+    _enqueued: Callable[[_Part], list[Emission]]
 
     def enqueue(self, planned: Sequence[Planned], *, now: datetime, tx: Any = None) -> list[Emission]:
         """Store planned events with their deliveries."""
-        steps = outbox.enqueue(SQLITE, planned, now)
         if tx is not None:
-            return self._database.joined(steps, tx)
+            return self._database.joined(outbox.enqueue(SQLITE, planned, now), tx)
+        self._database.ready()  # after a fork nobody would lead what was under way
+        return self._enqueued((planned, now))
+
+    def _enqueue(self, parts: Sequence[_Part]) -> list[list[Emission]]:
+        """Store what several threads emit, in one transaction."""
         with self._database.writing():
-            return drive(steps, self._database.execute)
+            return [drive(outbox.enqueue(SQLITE, planned, now), self._database.execute) for planned, now in parts]
