@@ -10,7 +10,7 @@ from postgres_tables import FAST
 
 from hookkit import health
 from hookkit.fairness import Limits
-from hookkit.stores.postgres import _claims, _settling
+from hookkit.stores.postgres import _claims, _leases, _settling
 from hookkit.stores.sql import drive
 from hookkit.testing.bench import Bench
 from hookkit.testing.builders import settlement
@@ -109,7 +109,7 @@ def test_what_is_blocked_costs_nothing(blocked, tables) -> None:
         )
         claims = [claim for _, claim in found]
         assert {claim.endpoint.id for claim in claims} == {to}
-        measured.run(_claims.extend(one, [claims[0].claim_id], now=bench.now, lease=lease))
+        measured.run(_leases.extend(one, [claims[0].claim_id], now=bench.now, lease=lease))
         measured.run(_claims.next_due(one, now=bench.now))
         done = [settlement(claim, at=bench.now, status=200, due_at=None) for claim in claims]
         assert all(one.applied for one in measured.run(_settling.settle(one, done, now=bench.now, step=health.step)))

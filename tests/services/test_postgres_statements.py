@@ -169,7 +169,7 @@ def test_what_is_asked_often_is_found_by_index(crowded, tables) -> None:
     """No table need be read from end to end, however it grows: by claims, outcomes, emits, or the log."""
     from hookkit.fairness import Limits
     from hookkit.stores import outbox
-    from hookkit.stores.postgres import _claims, _log, _outbox
+    from hookkit.stores.postgres import _claims, _leases, _log, _outbox
     from hookkit.testing.builders import planned
 
     store, bench = crowded
@@ -182,8 +182,8 @@ def test_what_is_asked_often_is_found_by_index(crowded, tables) -> None:
         _claims.look(one, bench.now, ["first", "retry"], ["standard"]),
         _claims.next_due(one, now=bench.now),
         _claims.claim(one, looked, **claim),
-        _claims.extend(one, ["clm_1"], now=bench.now, lease=bench.later(60) - bench.now),
-        _claims.give_back(one, ["clm_1"], now=bench.now),
+        _leases.extend(one, ["clm_1"], now=bench.now, lease=bench.later(60) - bench.now),
+        _leases.give_back(one, ["clm_1"], now=bench.now),
         _outbox.enqueue(one, [planned(to), planned(to, key="k")], bench.now),
         outbox.subscribers(one.dialect, one.coder, "acme", "user.created"),
         _log.entry(one, tables.ask("SELECT id FROM {}.deliveries LIMIT 1")[0][0]),

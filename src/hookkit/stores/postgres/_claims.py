@@ -1,4 +1,4 @@
-"""The queue of the PostgreSQL store: claiming, and what changes a lease."""
+"""The queue of the PostgreSQL store: claiming."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hookkit.fairness import NOTHING, Bounds, Limits, allocate, enough, shares
 from hookkit.ids import new_id
 from hookkit.model import Attempt, Endpoint
 from hookkit.stores.postgres._changes import HEADS, STANDINGS, Changes, columns
-from hookkit.stores.postgres._lines import STANDING_COLUMNS, STANDING_WIDTH, load, standing_from
+from hookkit.stores.postgres._lines import STANDING_COLUMNS, STANDING_WIDTH, standing_from
 from hookkit.stores.postgres._log import attempts_of
 from hookkit.stores.postgres._opening import ARRIVALS, ARRIVING, Standings, arrive, opened, reap
 from hookkit.stores.postgres._tables import CLOCK, Tables
 from hookkit.stores.sql import Row, Steps, from_us, to_us
-from hookkit.work import CLAIMED, OFFERED, Claim, Lane, taken_id
+from hookkit.work import CLAIMED, Claim, Lane
 
-__all__ = ["Looked", "claim", "claim_one", "extend", "give_back", "look", "next_due", "outstanding", "take"]
+__all__ = ["CLAIMED_COLUMNS", "Looked", "claim", "claim_from", "claim_one", "look", "next_due"]
 
 _LOOKS: Final = 10
 
@@ -134,57 +134,6 @@ def claim_one(tables: Tables, delivery_id: str, *, now: datetime, lease: timedel
     return claims[0]
 
 
-def take(tables: Tables, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Steps[Claim | None]:
-    """Make an offer a lease. It locks no endpoint, whose standing does not change by this."""
-    if not offer_id.startswith(OFFERED):
-        return None
-    rows = yield (tables.sql("SELECT endpoint_id FROM {deliveries} WHERE claim_id = ?"), (offer_id,))
-    if not rows:
-        return None
-    endpoint_id = rows[0][0]
-    lines = yield from load(tables, [endpoint_id])
-    line, endpoint = lines.get(endpoint_id, (None, None))
-    if line is None or endpoint is None or line.held or line.unreadable:
-        yield from give_back(tables, [offer_id], now=now)
-        return None
-    claim_id = taken_id(offer_id)
-    rows = yield (
-        tables.sql(_TAKE),
-        (to_us(now), tables.own_clock, to_us(now + lease) - to_us(now), claim_id, owner, offer_id),
-    )
-    if not rows:
-        return None
-    before = yield from attempts_of(tables, [row[0] for row in rows if row[10]])
-    failing = line.state.consecutive_failures > 0
-    return _claim(rows[0], claim_id, endpoint, True, failing, before.get(rows[0][0], ()))
-
-
-def outstanding(tables: Tables, claim_ids: Collection[str], *, now: datetime) -> Steps[set[str]]:
-    """Return which are still held."""
-    rows = yield (tables.sql(_OUTSTANDING), (sorted(claim_ids), tables.own_clock, to_us(now)))
-    return {row[0] for row in rows}
-
-
-def extend(tables: Tables, claim_ids: Collection[str], *, now: datetime, lease: timedelta) -> Steps[set[str]]:
-    """Prolong leases. One statement; a lease that has run out by then is not held any more."""
-    rows = yield (
-        tables.sql(_EXTEND),
-        (to_us(now), tables.own_clock, to_us(now + lease) - to_us(now), sorted(claim_ids)),
-    )
-    return {row[0] for row in rows}
-
-
-def give_back(tables: Tables, claim_ids: Collection[str], *, now: datetime) -> Steps[set[str]]:
-    """End leases, the attempt uncounted."""
-    now, changes, held = yield from opened(tables, now, claims=claim_ids)
-    given = {one.claim_id for one in held if one.claim_id is not None}
-    for one in held:
-        changes.unlease(one)
-        changes.push(one, lane=one.lane, due_at=to_us(now), uncount=True)
-    yield from changes.write(tables, now)
-    return given
-
-
 def next_due(tables: Tables, *, now: datetime) -> Steps[datetime | None]:
     """Return when a claim could next find something, by the caller's clock."""
     rows = yield (tables.sql(_NEXT), ())
@@ -283,10 +232,18 @@ def _lease(
         ),
     )
     before = yield from attempts_of(tables, [row[0] for row in rows if row[10]])
-    return [_claim(row, *leases[row[0]], before.get(row[0], ())) for row in rows]
+    return [claim_from(row, *leases[row[0]], before.get(row[0], ())) for row in rows]
 
 
-def _claim(row: Row, claim_id: str, endpoint: Endpoint, busy: bool, failing: bool, before: Sequence[Attempt]) -> Claim:  # noqa: FBT001
+def claim_from(
+    row: Row,
+    claim_id: str,
+    endpoint: Endpoint,
+    busy: bool,
+    failing: bool,
+    before: Sequence[Attempt],  # noqa: FBT001
+) -> Claim:
+    """Return the claim of a row, as :data:`CLAIMED_COLUMNS` has it."""
     return Claim(
         claim_id=claim_id,
         delivery_id=row[1],
@@ -304,6 +261,12 @@ def _claim(row: Row, claim_id: str, endpoint: Endpoint, busy: bool, failing: boo
         failing=failing,
     )
 
+
+CLAIMED_COLUMNS: Final = (
+    "l.seq, l.id, l.event_id, l.event_type, b.body, l.profile, l.counted, l.tenant, l.created_at, l.schedule_start, "
+    "l.attempted"
+)
+"""Of deliveries ``l`` and bodies ``b``: what :func:`claim_from` reads."""
 
 # ORDER BY and LIMIT, not EXISTS: for that the planner would read a table from end to end, expecting to find one soon.
 # Nor min(), which takes longer to plan.
@@ -356,39 +319,8 @@ WITH leased AS (
         SELECT CAST(? AS bigint) AS at, CAST(? AS bigint) AS until, CAST(? AS text) AS owner) t
     WHERE d.seq = v.seq RETURNING d.*
 ), {STANDINGS}, moved AS ({HEADS})
-SELECT l.seq, l.id, l.event_id, l.event_type, b.body, l.profile, l.counted, l.tenant, l.created_at, l.schedule_start,
-    l.attempted FROM leased l LEFT JOIN {{bodies}} b ON b.seq = l.body
+SELECT {CLAIMED_COLUMNS} FROM leased l LEFT JOIN {{bodies}} b ON b.seq = l.body
 """  # noqa: S608 - columns
-
-_TAKE: Final = f"""
-WITH t AS MATERIALIZED (
-    SELECT CASE WHEN c.own THEN {CLOCK} ELSE c.at END AS at, c.lease, c.claim_id, c.owner
-    FROM (SELECT CAST(? AS bigint) AS at, CAST(? AS boolean) AS own, CAST(? AS bigint) AS lease,
-        CAST(? AS text) AS claim_id, CAST(? AS text) AS owner) c
-), taken AS (
-    UPDATE {{deliveries}} d SET claim_id = t.claim_id, claimed_at = t.at, lease_until = t.at + t.lease, owner = t.owner
-    FROM t WHERE d.claim_id = ? AND d.lease_until > t.at RETURNING d.*
-)
-SELECT l.seq, l.id, l.event_id, l.event_type, b.body, l.profile, l.counted, l.tenant, l.created_at, l.schedule_start,
-    l.attempted FROM taken l LEFT JOIN {{bodies}} b ON b.seq = l.body
-"""  # noqa: S608 - the clock
-
-_OUTSTANDING: Final = f"""
-SELECT claim_id FROM {{deliveries}} WHERE claim_id IS NOT NULL AND claim_id = ANY(CAST(? AS text[]))
-AND lease_until > CASE WHEN CAST(? AS boolean) THEN {CLOCK} ELSE CAST(? AS bigint) END
-"""  # noqa: S608 - the clock
-
-# The rows are locked in the order that everybody keeps.
-_EXTEND: Final = f"""
-WITH t AS MATERIALIZED (
-    SELECT CASE WHEN c.own THEN {CLOCK} ELSE c.at END AS at, c.lease
-    FROM (SELECT CAST(? AS bigint) AS at, CAST(? AS boolean) AS own, CAST(? AS bigint) AS lease) c
-), held AS MATERIALIZED (
-    SELECT d.seq FROM {{deliveries}} d WHERE d.claim_id IS NOT NULL AND d.claim_id = ANY(CAST(? AS text[]))
-    AND d.lease_until > (SELECT at FROM t) ORDER BY d.seq FOR UPDATE
-)
-UPDATE {{deliveries}} d SET lease_until = t.at + t.lease FROM held, t WHERE d.seq = held.seq RETURNING d.claim_id
-"""  # noqa: S608 - the clock
 
 # What has come in is due when its endpoint may be served; unless so much has come in that this looks at a part only.
 _NEXT: Final = f"""

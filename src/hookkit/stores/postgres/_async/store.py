@@ -12,7 +12,7 @@ from hookkit.fairness import Ask, Bounds, Limits, Slots
 from hookkit.model import DeliveryState, Emission, Endpoint, Health, LogEntry
 from hookkit.protocols import Clock
 from hookkit.stores import migrations, outbox, resealing
-from hookkit.stores.postgres import _claims, _log, _pruning, _settling, _webhooks
+from hookkit.stores.postgres import _claims, _leases, _log, _pruning, _settling, _webhooks
 from hookkit.stores.postgres._async.database import AsyncDatabase
 from hookkit.stores.postgres._listening import follow
 from hookkit.stores.postgres._migrating import Schema
@@ -227,11 +227,11 @@ class AsyncPostgresStore:
 
     async def take(self, offer_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim | None:
         """As :meth:`hookkit.protocols.HandoverQueue.take`."""
-        return await self._database.transact(_claims.take(self._tables, offer_id, now=now, lease=lease, owner=owner))
+        return await self._database.transact(_leases.take(self._tables, offer_id, now=now, lease=lease, owner=owner))
 
     async def outstanding(self, claim_ids: Collection[str], *, now: datetime) -> set[str]:
         """As :meth:`hookkit.protocols.HandoverQueue.outstanding`."""
-        return await self._database.run(_claims.outstanding(self._tables, claim_ids, now=now))
+        return await self._database.run(_leases.outstanding(self._tables, claim_ids, now=now))
 
     async def claim_one(self, delivery_id: str, *, now: datetime, lease: timedelta, owner: str) -> Claim:
         """As :meth:`hookkit.protocols.DeliveryQueue.claim_one`."""
@@ -241,11 +241,11 @@ class AsyncPostgresStore:
 
     async def extend(self, claim_ids: Collection[str], *, now: datetime, lease: timedelta) -> set[str]:
         """As :meth:`hookkit.protocols.DeliveryQueue.extend`."""
-        return await self._database.run(_claims.extend(self._tables, claim_ids, now=now, lease=lease))
+        return await self._database.run(_leases.extend(self._tables, claim_ids, now=now, lease=lease))
 
     async def give_back(self, claim_ids: Collection[str], *, now: datetime) -> set[str]:
         """As :meth:`hookkit.protocols.DeliveryQueue.give_back`."""
-        return await self._database.transact(_claims.give_back(self._tables, claim_ids, now=now))
+        return await self._database.transact(_leases.give_back(self._tables, claim_ids, now=now))
 
     async def settle(self, done: Sequence[Settlement], *, now: datetime, step: HealthStep) -> list[Settled]:
         """As :meth:`hookkit.protocols.DeliveryQueue.settle`."""
