@@ -13,6 +13,8 @@ import time
 __all__ = ["delivery_id", "event_id", "new_id", "webhook_id"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS = tuple(range(120, -1, -10))
 _lock = threading.Lock()
 _last = 0
 
@@ -33,8 +35,8 @@ def _uuid7() -> int:
 
 
 def _base32(number: int) -> str:
-    # 26 digits of 5 bits hold the 128 bits, most significant first, so text order is number order.
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    # 26 digits of 5 bits hold the 128 bits, most significant first, so text order is number order; two at a time.
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def new_id(prefix: str) -> str:

@@ -61,7 +61,7 @@ class GroupCommit(Generic[T, R]):
         Raises:
             StoreError: The thread that was to store it was interrupted.
         """
-        mine = _Waiting[T, R](item)
+        mine: _Waiting[T, R] = _Waiting(item)
         with self._lock:
             self._waiting.append(mine)
             leads, self._led = not self._led, True
