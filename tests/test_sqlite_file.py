@@ -654,3 +654,18 @@ def test_a_worker_in_another_process_finds_what_is_emitted_here(world: World) ->
         process.communicate(b"\n", timeout=PATIENCE_S)
     assert process.returncode == 0
     assert world.registry().health(made.id)[made.id].succeeded == 1
+
+
+@pytest.mark.parametrize("table", ["webhooks", "deliveries", "attempts", "endpoints", "heads", "counters", "events"])
+def test_a_number_stays_a_number(path: Path, table: str) -> None:
+    """Whoever writes into the file, by whatever means: what the store reckons with cannot become text."""
+    SQLiteStore(path).close()
+    with closing(sqlite3.connect(path)) as vandal:
+        columns = vandal.execute(f"PRAGMA table_info(hookkit_{table})").fetchall()
+        numbers = [name for _, name, kind, *_ in columns if kind in ("INTEGER", "REAL")]
+        assert numbers
+        values = {"TEXT": "'t'", "BLOB": "x'00'", "INTEGER": "1", "REAL": "1.0"}
+        for column in numbers:
+            row = ", ".join("'text'" if name == column else values[kind] for _, name, kind, *_ in columns)
+            with pytest.raises(sqlite3.IntegrityError, match=r"cannot store TEXT|datatype mismatch"):
+                vandal.execute(f"INSERT INTO hookkit_{table} VALUES ({row})")

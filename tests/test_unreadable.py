@@ -50,7 +50,6 @@ HARM = {
     "keys for headers": ("sealed_headers = sealed_keys", "headers: does not open with the vault key 'k1'"),
     "damaged headers": ("sealed_headers = substr(sealed_headers, 2)", "headers: does not open"),
     "another URL": ("url = 'https://elsewhere.example.com/'", "keys: does not open"),
-    "text": ("sealed_keys = 'text'", "its keys cannot be read; the row was damaged"),
     "no JSON": ("key_id = '', sealed_keys = x'5b'", "its keys cannot be read; the row was damaged"),
     "no keys": ("key_id = '', sealed_keys = x'7b2261223a317d', sealed_headers = x'7b7d'", "its keys cannot be read"),
     "a blank key": (

@@ -286,10 +286,6 @@ POISON = {
         "UPDATE {}webhooks SET metadata = '{' WHERE id = 'whk_bad'",
         "UPDATE {}webhooks SET metadata = '{\"a\": 1}' WHERE id = 'whk_bad'",
     ),
-    "a text for a number": (
-        f"UPDATE {{}}deliveries SET created_at = 'text' WHERE seq = {VICTIM}",
-        f"UPDATE {{}}deliveries SET created_at = active_at WHERE seq = {VICTIM}",
-    ),
 }
 """What was done to a delivery that waits for its retry; and how it is mended, where it has to be."""
 
@@ -297,8 +293,6 @@ POISON = {
 @pytest.mark.parametrize("poison", POISON)
 def test_a_poisonous_row_keeps_nobody_else_waiting(tmp_path: Path, kind: str, poison: str) -> None:
     """Others are served, the worker does not spin, nothing wrong is sent; once mended, the victim is served, too."""
-    if poison == "a text for a number" and kind == "postgres":
-        pytest.skip("PostgreSQL lets no such thing be stored")
     harm, mend = POISON[poison]
     mode = ("sync", "async")[(list(POISON).index(poison) + (kind == "postgres")) % 2]  # each poison meets both
     soon = RetryPolicy([timedelta(seconds=0.2)] * 2, jitter=0)
@@ -324,8 +318,8 @@ def test_a_poisonous_row_keeps_nobody_else_waiting(tmp_path: Path, kind: str, po
             if mend:
                 assert ("evt_1", "bad") not in worker.sent()
                 do(place, mend)
-                if "number" not in poison:  # looked at again after a while, or when the webhook is changed
-                    store.update_webhook("whk_bad", lambda one: one, now=SYSTEM_CLOCK.now())
+                # It is looked at again after a while, or when the webhook is changed.
+                store.update_webhook("whk_bad", lambda one: one, now=SYSTEM_CLOCK.now())
             gone = poison == "no payload"
             wanted = {"succeeded": 3, "failed": 1} if gone else {"succeeded": 4}
             eventually(lambda: place.states() == wanted)

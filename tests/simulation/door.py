@@ -36,8 +36,8 @@ class Faults:
 
 
 WRITING: Final = frozenset(
-    """add_webhook update_webhook remove_webhook enqueue claim claim_one extend give_back settle redeliver recover
-    expire_held prune""".split()
+    """add_webhook update_webhook remove_webhook enqueue claim claim_lanes claim_one extend give_back settle redeliver
+    recover expire_held prune""".split()
 )
 READING: Final = frozenset("get_webhook list_webhooks subscribers next_due ended record recent entry health".split())
 
@@ -96,11 +96,14 @@ class Door:
         except HookkitError as raised:
             error = raised
         if name in WRITING:
+            seen = outcome
+            if name == "claim_lanes":
+                name, seen = "claim", [claim for _, claim in outcome or ()]
             told = options.get("tx") is None  # what is written in a host's transaction is seen when that commits
-            if outcome or error is not None or name not in ("claim", "prune", "expire_held"):
-                self._say(f"{name}{_brief(name, args, outcome)}{'' if error is None else f': {error}'}")
+            if seen or error is not None or name not in ("claim", "prune", "expire_held"):
+                self._say(f"{name}{_brief(name, args, seen)}{'' if error is None else f': {error}'}")
             if told:
-                self._ledger.effect(self.process, name, args, options, outcome)
+                self._ledger.effect(self.process, name, args, options, seen)
         return error, outcome
 
     async def _wait(self, faults: Faults) -> None:

@@ -159,6 +159,9 @@ class Ledger:
         forced: bool,
     ) -> None:
         for claim in claims:
+            if claim.delivery_id not in before.rows:
+                self.breaks("every move has its reason", f"{short(claim.delivery_id)} was stored by nobody")
+                continue
             was, row = before.rows[claim.delivery_id], after.rows[claim.delivery_id]
             lost = was.state == "leased"
             known = self.webhooks[claim.endpoint.id]

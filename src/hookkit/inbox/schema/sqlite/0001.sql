@@ -5,7 +5,7 @@ CREATE TABLE hookkit_inbox_schema (
     version INTEGER PRIMARY KEY,
     applied_at INTEGER NOT NULL,
     usable_from INTEGER NOT NULL DEFAULT 1 -- code that knows this version, or a newer one, can use what there is now
-);
+) STRICT;
 
 -- One row for each event that was received: claimed while it is handled, finished afterwards.
 CREATE TABLE hookkit_inbox (
@@ -16,5 +16,5 @@ CREATE TABLE hookkit_inbox (
     lease_until INTEGER NOT NULL,
     finished INTEGER NOT NULL,          -- 1: handled; 0: until lease_until somebody is at it
     PRIMARY KEY (source, event_key)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX hookkit_inbox_by_age ON hookkit_inbox (claimed_at);

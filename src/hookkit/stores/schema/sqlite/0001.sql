@@ -1,11 +1,12 @@
--- hookkit schema 1, SQLite. Times are whole microseconds since 1970, UTC; durations are microseconds.
+-- hookkit schema 1, SQLite. Times are whole microseconds since 1970, UTC; durations are microseconds. Every table is
+-- STRICT (SQLite 3.37): what reckons with a number finds one, whoever has been in the file.
 
 -- Which numbered migrations have been applied.
 CREATE TABLE hookkit_schema (
     version INTEGER PRIMARY KEY,
     applied_at INTEGER NOT NULL,
     usable_from INTEGER NOT NULL DEFAULT 1 -- code that knows this version, or a newer one, can use what there is now
-);
+) STRICT;
 
 CREATE TABLE hookkit_webhooks (
     id TEXT PRIMARY KEY,
@@ -25,7 +26,7 @@ CREATE TABLE hookkit_webhooks (
     key_id TEXT NOT NULL,               -- of the vault key that sealed the two below; '' if they are plain JSON
     sealed_keys BLOB NOT NULL,
     sealed_headers BLOB NOT NULL
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX hookkit_webhooks_by_tenant ON hookkit_webhooks (tenant, id);
 
 CREATE TABLE hookkit_subscriptions (
@@ -33,7 +34,7 @@ CREATE TABLE hookkit_subscriptions (
     pattern TEXT NOT NULL,              -- 'User.Created', 'User.*' or '*'
     webhook TEXT NOT NULL,
     PRIMARY KEY (tenant, pattern, webhook)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX hookkit_subscriptions_by_webhook ON hookkit_subscriptions (webhook);
 
 -- What was emitted, for as long as payloads are kept: a repeated id or idempotency key is found here.
@@ -44,7 +45,7 @@ CREATE TABLE hookkit_events (
     idempotency_key TEXT,
     delivery_ids TEXT NOT NULL,         -- JSON array: what the first emission named
     created_at INTEGER NOT NULL
-);
+) STRICT;
 CREATE UNIQUE INDEX hookkit_events_by_id ON hookkit_events (tenant, id);
 CREATE UNIQUE INDEX hookkit_events_by_key ON hookkit_events (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX hookkit_events_by_age ON hookkit_events (created_at);
@@ -54,7 +55,7 @@ CREATE TABLE hookkit_bodies (
     seq INTEGER PRIMARY KEY,
     event INTEGER,                      -- NULL for an entry that was only recorded
     body BLOB NOT NULL
-);
+) STRICT;
 CREATE INDEX hookkit_bodies_by_event ON hookkit_bodies (event);
 
 -- A delivery: its place in the queue, and its one log entry.
@@ -82,7 +83,7 @@ CREATE TABLE hookkit_deliveries (
     active_at INTEGER NOT NULL,         -- start of the last attempt, else created_at
     finished_at INTEGER,
     reason TEXT NOT NULL DEFAULT ''
-);
+) STRICT;
 CREATE UNIQUE INDEX hookkit_deliveries_by_id ON hookkit_deliveries (id);
 CREATE INDEX hookkit_deliveries_due ON hookkit_deliveries (endpoint_id, lane, profile, due_at, seq) WHERE state = 'pending' AND lane <> '';
 CREATE INDEX hookkit_deliveries_held ON hookkit_deliveries (endpoint_id) WHERE state = 'held';
@@ -106,7 +107,7 @@ CREATE TABLE hookkit_attempts (
     response_headers TEXT,              -- JSON array of pairs
     response_body BLOB,
     PRIMARY KEY (delivery, number)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 -- What the queue remembers of an endpoint: health, leases, rate tokens, and whether it may be served.
 CREATE TABLE hookkit_endpoints (
@@ -129,7 +130,7 @@ CREATE TABLE hookkit_endpoints (
     tokens_since INTEGER,
     blocked INTEGER NOT NULL DEFAULT 0, -- 1: not to be served until something else happens
     not_before INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 -- The head of each endpoint's queue, by lane and profile: when it could next be served. What cannot be served has no
 -- ready_at, so a claim never meets it; what counts against a claim's bounds has a range of the index of its own.
@@ -141,7 +142,7 @@ CREATE TABLE hookkit_heads (
     failing INTEGER NOT NULL,
     ready_at INTEGER,
     PRIMARY KEY (endpoint_id, lane, profile)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX hookkit_heads_ready ON hookkit_heads (lane, profile, busy, failing, ready_at) WHERE ready_at IS NOT NULL;
 CREATE INDEX hookkit_heads_soonest ON hookkit_heads (ready_at) WHERE ready_at IS NOT NULL;
 
@@ -153,5 +154,5 @@ CREATE TABLE hookkit_counters (
     kind TEXT NOT NULL,
     n INTEGER NOT NULL,
     PRIMARY KEY (endpoint_id, bucket, kind)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 CREATE INDEX hookkit_counters_by_age ON hookkit_counters (bucket);
