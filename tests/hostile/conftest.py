@@ -11,6 +11,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "transports"))  # w
 
 from opening import Museum
 from visitor import Visitor
+from wire_ways import WAYS
+
+
+@pytest.fixture(params=WAYS)
+def way(request) -> tuple[str, str]:
+    """Mode and family of a transport."""
+    return request.param
+
+
+@pytest.fixture
+def mode(way) -> str:
+    return way[0]
+
+
+@pytest.fixture
+def family(way) -> str:
+    return way[1]
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,7 @@ class Exhibit:
         reached: The visitor connects; false where the name's lookup is in the way.
         waits: The visit lasts until the deadline; others end before it.
         wait: Of a delivery that is tried again: after the schedule's wait, or after the longest there is.
+        aiohttp: What comes of a visit over aiohttp, whose parser sees it otherwise.
     """
 
     name: str
@@ -83,6 +84,11 @@ class Exhibit:
     reached: bool = attrs.field(default=True, kw_only=True)
     waits: bool = attrs.field(default=False, kw_only=True)
     wait: Literal["schedule", "longest"] = attrs.field(default="schedule", kw_only=True)
+    aiohttp: Verdict | None = attrs.field(default=None, kw_only=True)
+
+    def verdicts_over(self, family: str) -> tuple[Verdict, ...]:
+        """Return what may come of a visit by a transport of that family."""
+        return (self.aiohttp,) if family == "aiohttp" and self.aiohttp is not None else self.verdicts
 
 
 OK: Final = b"HTTP/1.1 200 OK\r\n"
@@ -285,9 +291,9 @@ def retry_after(name: str, *values: bytes, wait: Literal["schedule", "longest"] 
     return Exhibit(f"retry-after-{name}", "B-26", handle, unwanted(503), wait=wait)
 
 
-def says(name: str, fact: str, data: bytes, verdict: Verdict) -> Exhibit:
+def says(name: str, fact: str, data: bytes, verdict: Verdict, aiohttp: Verdict | None = None) -> Exhibit:
     """Return the exhibit of a server that answers with just these bytes, and closes."""
-    return Exhibit(name, fact, answer(data), verdict)
+    return Exhibit(name, fact, answer(data), verdict, aiohttp=aiohttp)
 
 
 GOOD: Final = Exhibit("good", "-", answer(b"HTTP/1.1 204 No Content\r\n\r\n"), delivered(204))
@@ -371,17 +377,23 @@ _GRAMMAR = (
     says("status-200-in-arabic", "B-13", "HTTP/1.1 ٢٠٠ X\r\n".encode() + EMPTY, MALFORMED),
     says("status-600", "B-14", b"HTTP/1.1 600 X\r\n" + EMPTY, unwanted(600)),
     says("status-999", "B-14", b"HTTP/1.1 999 X\r\n" + EMPTY, unwanted(999)),
-    says("version-9-9", "B-14", b"HTTP/9.9 200 OK\r\n" + EMPTY, delivered()),
+    says("version-9-9", "B-14", b"HTTP/9.9 200 OK\r\n" + EMPTY, delivered(), MALFORMED),
     says("version-2-0", "B-14", b"HTTP/2.0 200 OK\r\n" + EMPTY, delivered()),
     says("switching-protocols", "B-15", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", MALFORMED),
     says("204-with-a-body", "B-15", b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", delivered(204)),
-    says("length-and-chunks", "B-15", CHUNKED[:-2] + b"Content-Length: 3\r\n\r\n5\r\nhello\r\n0\r\n\r\n", delivered()),
+    says(
+        "length-and-chunks",
+        "B-15",
+        CHUNKED[:-2] + b"Content-Length: 3\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        delivered(),
+        MALFORMED,
+    ),
     *(
         says(f"length-{name}", "B-15", OK + b"Content-Length: %b\r\n\r\nhello" % value, MALFORMED)
         for name, value in (("plus-5", b"+5"), ("minus-1", b"-1"), ("of-5000-nines", b"9" * 5000), ("5-and-6", b"5, 6"))
     ),
     says("two-lengths", "B-15", OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", MALFORMED),
-    says("gzip-as-transfer-encoding", "B-15", OK + b"Transfer-Encoding: gzip\r\n\r\nhello", MALFORMED),
+    says("gzip-as-transfer-encoding", "B-15", OK + b"Transfer-Encoding: gzip\r\n\r\nhello", MALFORMED, delivered()),
     says("folded-header", "B-15", OK + b"X: a\r\n b\r\n" + EMPTY, delivered()),
     says("line-feeds-only", "B-15", b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", delivered()),
     says("nul-in-a-header", "B-15", OK + b"X: a\0b\r\n" + EMPTY, MALFORMED),

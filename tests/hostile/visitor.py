@@ -25,10 +25,9 @@ from typing import Any
 
 from children import Child, answer_all
 from opening import resolve
+from wire_sender import Sender
 
 from hookkit import Reply, Request
-from hookkit.targets import LOOPBACK
-from hookkit.transports.httpx import AsyncHttpxTransport, HttpxTransport
 
 __all__ = ["Visitor"]
 
@@ -53,8 +52,9 @@ class Visitor(Child):
         Args:
             url: Where to.
             job: ``mode``: ``sync`` or ``async`` for hookkit's transports, ``plain`` for ``httpx.Client.post``;
-                ``family``; ``size``: of the body, in bytes; ``deadline``, in seconds; ``times``: how many requests, one
-                after another; ``limit_s`` and ``limit_bytes``: when it is killed, and how much memory it gets.
+                ``family``: as a :class:`Sender` has it; ``size``: of the body, in bytes; ``deadline``, in seconds;
+                ``times``: how many requests, one after another; ``limit_s`` and ``limit_bytes``: when it is killed, and
+                how much memory it gets.
 
         Returns:
             ``replies``, and ``seconds`` for each; ``grown``: by how many bytes the memory grew at its peak; ``sockets``
@@ -114,9 +114,9 @@ class Meter:
 
 
 def visit_sync(job: dict[str, Any], request: Request, options: dict[str, Any]) -> dict[str, Any]:
-    """Visit with :class:`HttpxTransport`."""
+    """Visit with a sync transport."""
     replies = []
-    with HttpxTransport(**options) as transport:
+    with Sender("sync", job["family"]).transport(**options) as transport:
         meter = Meter()
         for _ in range(job["times"]):
             started = time.monotonic()
@@ -126,11 +126,11 @@ def visit_sync(job: dict[str, Any], request: Request, options: dict[str, Any]) -
 
 
 def visit_async(job: dict[str, Any], request: Request, options: dict[str, Any]) -> dict[str, Any]:
-    """Visit with :class:`AsyncHttpxTransport`."""
+    """Visit with an async transport."""
 
     async def main() -> dict[str, Any]:
         replies = []
-        async with AsyncHttpxTransport(**options) as transport:
+        async with Sender("async", job["family"]).transport(**options) as transport:
             meter = Meter()
             for _ in range(job["times"]):
                 started = time.monotonic()
@@ -177,11 +177,7 @@ def visit(job: dict[str, Any], begun: Callable[[int], object]) -> dict[str, Any]
     socket.getaddrinfo = resolve  # type: ignore[assignment]
     body = b"x" * job["size"]
     request = Request("POST", job["url"], HEADERS, body, job["deadline"])
-    options = {
-        "targets": LOOPBACK,
-        "family": job["family"],
-        "ssl_context": ssl.create_default_context(cadata=job["authority"]),
-    }
+    options = {"ssl_context": ssl.create_default_context(cadata=job["authority"])}
     begun(memory("VmRSS"))
     how: dict[str, Callable[..., dict[str, Any]]] = {"sync": visit_sync, "async": visit_async, "plain": visit_plain}
     return how[job["mode"]](job, request, options)
@@ -223,7 +219,7 @@ def collected(reading: int, child: int, end: float) -> dict[str, Any]:
 
 def main() -> None:
     """Import what a visit needs, then fork for each that is asked for."""
-    for name in ("anyio._backends._asyncio", "httpcore", "httpcore2", "httpx", "httpx2"):
+    for name in ("aiohttp", "anyio._backends._asyncio", "httpcore", "httpcore2", "httpx", "httpx2"):
         with suppress(ImportError):
             import_module(name)
     answer_all(forked)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 from wire_certificates import Authority
 from wire_sender import Sender
+from wire_ways import WAYS
 
 
-@pytest.fixture
-def sender(mode, family) -> Sender:
-    return Sender(mode, family)
+@pytest.fixture(params=WAYS)
+def sender(request) -> Sender:
+    return Sender(*request.param)
+
+
+@pytest.fixture(params=[way for way in WAYS if "async" in way.values[0]])
+def async_sender(request) -> Sender:
+    """Those of them that are async."""
+    return Sender(*request.param)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 import pytest
+from wire_ways import AIOHTTP
 
 from hookkit.targets import LOOPBACK
 from hookkit.testing import TransportContract, as_sync
@@ -22,6 +23,15 @@ class TestAsyncHttpxTransport(TransportContract):
     @pytest.fixture
     def transport(self, family):
         with as_sync(AsyncHttpxTransport(targets=LOOPBACK, family=family)) as transport:
+            yield transport
+
+
+@AIOHTTP
+class TestAiohttpTransport(TransportContract):
+    @pytest.fixture(params=[0, 10], ids=["closed", "kept"])
+    def transport(self, request):
+        module = importlib.import_module("hookkit.transports.aiohttp")
+        with as_sync(module.AiohttpTransport(targets=LOOPBACK, keep_alive=request.param)) as transport:
             yield transport
 
 

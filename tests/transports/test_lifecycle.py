@@ -48,12 +48,11 @@ def test_many_threads_share_a_transport(family, authority) -> None:
     assert [reply.body for reply in replies] == [b"%d" % number for number in range(100)]
 
 
-def test_many_tasks_share_a_transport(family, authority) -> None:
+def test_many_tasks_share_a_transport(async_sender, authority) -> None:
     """The same for tasks; the same transport serves one event loop after another."""
     resolve, _ = resolving({"hook-a.test": ["127.0.0.1"]})
-    context = authority.client()
     with serving(echo, authority.server("hook-a.test")) as server:
-        transport = AsyncHttpxTransport(targets=LOOPBACK, family=family, resolver=resolve, ssl_context=context)
+        transport = async_sender.transport(resolver=resolve, ssl_context=authority.client())
         url = server.url(host="hook-a.test")
 
         async def main() -> list[bytes]:
@@ -76,16 +75,14 @@ def test_the_context_is_made_once_and_late(monkeypatch, sender, authority) -> No
 
     monkeypatch.setattr("hookkit.transports._family.HttpFamily.create_ssl_context", create)
     resolve, _ = resolving({"hook-a.test": ["127.0.0.1"]})
-    options = {"targets": LOOPBACK, "family": sender.family, "resolver": resolve}
+    transport = sender.transport(resolver=resolve)
     with serving(answer(OK)) as plain, serving(answer(OK), authority.server("hook-a.test")) as server:
         request = Request("POST", server.url(host="hook-a.test"), (), b"")
         if sender.mode == "sync":
-            transport = HttpxTransport(**options)
             assert transport.send(Request("POST", plain.url(), (), b"")).status == 204
             assert made == []
             assert [transport.send(request).status for _ in range(3)] == [204] * 3
         else:
-            transport = AsyncHttpxTransport(**options)
             assert asyncio.run(transport.send(Request("POST", plain.url(), (), b""))).status == 204
             assert made == []
             assert [asyncio.run(transport.send(request)).status for _ in range(3)] == [204] * 3
@@ -138,7 +135,7 @@ def test_what_arrives_before_the_request_is_no_reply(sender, authority, monkeypa
 
 
 @pytest.mark.parametrize("stage", ["handshake", "head", "body"])
-def test_cancelling_closes_the_connection(family, authority, stage) -> None:
+def test_cancelling_closes_the_connection(async_sender, authority, stage) -> None:
     """A cancelled send raises ``CancelledError`` and leaves no connection behind, wherever it was."""
     reached = threading.Event()
 
@@ -150,7 +147,7 @@ def test_cancelling_closes_the_connection(family, authority, stage) -> None:
         peer.wait_gone()
 
     async def main(url: str) -> None:
-        async with AsyncHttpxTransport(targets=LOOPBACK, family=family, ssl_context=authority.client()) as transport:
+        async with async_sender.transport(ssl_context=authority.client()) as transport:
             task = asyncio.create_task(transport.send(Request("POST", url, (), b"{}", 20)))
             assert await asyncio.to_thread(reached.wait, 5)
             await asyncio.sleep(0.05)
@@ -164,7 +161,7 @@ def test_cancelling_closes_the_connection(family, authority, stage) -> None:
         asyncio.run(main(url.replace("http:", "https:") if stage == "handshake" else url))
 
 
-def test_cancelling_a_lookup(family) -> None:
+def test_cancelling_a_lookup(async_sender) -> None:
     """A lookup that is under way does not hold up a cancelled task, nor does it speak to a loop that is gone."""
     release = threading.Event()
 
@@ -173,7 +170,7 @@ def test_cancelling_a_lookup(family) -> None:
         return []
 
     async def main() -> None:
-        transport = AsyncHttpxTransport(targets=LOOPBACK, family=family, resolver=resolve)
+        transport = async_sender.transport(resolver=resolve)
         task = asyncio.create_task(transport.send(Request("POST", "http://slow.test/", (), b"{}", 20)))
         await asyncio.sleep(0.05)
         task.cancel()

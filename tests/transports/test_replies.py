@@ -10,9 +10,7 @@ import pytest
 from wire_server import OK, Peer, answer, closed_port, serving, within
 
 from hookkit import Request
-from hookkit.targets import LOOPBACK
 from hookkit.transports._exchange import Exchange
-from hookkit.transports.httpx import AsyncHttpxTransport, HttpxTransport
 
 DEADLINE = 0.4
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -250,6 +248,8 @@ def test_a_flood_ends_at_the_budget(sender, data, reason) -> None:
 
     with serving(handle) as server:
         reply = sender.post(server.url(), deadline=30)
+    if sender.family == "aiohttp" and data.startswith(b"x"):
+        reason = "protocol_error"  # its parser does not wait for the end of a line to see that it is no status line
     assert (reply.status, reply.reason) == (None, reason)
     assert reply.elapsed.total_seconds() < 10
 
@@ -391,20 +391,20 @@ def test_nothing_of_one_reply_reaches_the_next(sender) -> None:
     assert [(reply.status, reply.body) for reply in replies] == [(500, b"")] * 3
 
 
-def test_cookies_are_not_kept(mode, family) -> None:
+def test_cookies_are_not_kept(sender) -> None:
     """What one delivery was given is not sent with another."""
     with serving(answer(b"HTTP/1.1 204 No Content\r\nSet-Cookie: a=b\r\n\r\n")) as server:
         request = Request("POST", server.url(), (), b"")
 
         async def main() -> None:
-            async with AsyncHttpxTransport(targets=LOOPBACK, family=family) as transport:
+            async with sender.transport() as transport:
                 await transport.send(request)
                 await transport.send(request)
 
-        if mode == "async":
+        if sender.mode == "async":
             asyncio.run(main())
         else:
-            with HttpxTransport(targets=LOOPBACK, family=family) as transport:
+            with sender.transport() as transport:
                 transport.send(request)
                 transport.send(request)
         assert len(server.requests) == 2

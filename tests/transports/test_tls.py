@@ -153,6 +153,14 @@ def test_a_handshake_without_end(sender, authority, drips) -> None:
         assert server.gone.wait(5)
 
 
+def test_the_time_to_connect_ends_with_the_handshake(sender, authority) -> None:
+    """From then on the request has all the time that its deadline leaves."""
+    with serving(answer(linger=True), authority.server(NAME)) as server, within(0.6):
+        reply = post(sender, authority, server, connect_timeout=0.3, deadline=0.6)
+    assert (reply.status, reply.reason) == (None, "timeout")
+    assert reply.elapsed.total_seconds() >= 0.6
+
+
 def test_a_body_cut_without_tls_close(sender, authority) -> None:
     """A connection that ends without TLS's own goodbye still leaves the status."""
 

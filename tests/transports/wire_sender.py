@@ -1,8 +1,10 @@
-"""Sends through one of the guarded transports, sync or async, with either family."""
+"""Sends through one of the guarded transports: over httpx or httpx2, sync or async, or over aiohttp."""
 
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
+from typing import Any
 
 import attrs
 
@@ -15,19 +17,31 @@ __all__ = ["Sender"]
 
 @attrs.frozen
 class Sender:
-    """Sends one request with a transport made for it, sync or async."""
+    """Sends one request with a transport made for it.
+
+    Args:
+        mode: ``sync`` or ``async``.
+        family: ``httpx``, ``httpx2`` or ``aiohttp``; the last one is async only.
+    """
 
     mode: str
     family: str
 
+    def transport(self, **options) -> Any:
+        """Return a new transport that may call this machine, unless the options say otherwise."""
+        options = {"targets": LOOPBACK} | options
+        if self.family == "aiohttp":
+            return import_module("hookkit.transports.aiohttp").AiohttpTransport(**options)
+        kind = HttpxTransport if self.mode == "sync" else AsyncHttpxTransport
+        return kind(**{"family": self.family} | options)
+
     def send(self, request: Request, **options) -> Reply:
-        options = {"targets": LOOPBACK, "family": self.family} | options
         if self.mode == "sync":
-            with HttpxTransport(**options) as transport:
+            with self.transport(**options) as transport:
                 return transport.send(request)
 
         async def main() -> Reply:
-            async with AsyncHttpxTransport(**options) as transport:
+            async with self.transport(**options) as transport:
                 return await transport.send(request)
 
         return asyncio.run(main())
