@@ -31,7 +31,7 @@ from hookkit import (
     verify_signature,
 )
 from hookkit.clock import SYSTEM_CLOCK
-from hookkit.events import EventSpec
+from hookkit.events import Catalog, EventSpec
 from hookkit.stores.memory import MemoryStore
 from hookkit.testing import (
     AsyncFakeTransport,
@@ -231,6 +231,14 @@ def test_a_fakes_policy_lets_any_url_pass(url):
 
 
 # --- the dispatchers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("redact", [True, False])
+def test_a_recorded_event_is_as_the_real_one_would_be(redact: bool) -> None:
+    """A catalogue takes secrets out, so a host's test sees what would be sent."""
+    recording = RecordingDispatcher(catalog=Catalog([EventSpec("user.created")], redact=redact))
+    recording.emit("user.created", {"id": "u_1", "password": "canary"})
+    assert ("canary" in repr(recording.events[0].data)) is not redact
 
 
 class TestRecordingDispatcher(DispatcherContract):

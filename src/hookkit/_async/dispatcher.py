@@ -11,6 +11,7 @@ from hookkit.clock import SYSTEM_CLOCK
 from hookkit.delivery import complete, plan
 from hookkit.errors import PayloadError
 from hookkit.event import Event
+from hookkit.events import Catalog
 from hookkit.kinds import check_store
 from hookkit.plaintext import plain
 from hookkit.profiles import BUILTIN
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncOutboxDispatcher"]
 
 _log: Final = logging.getLogger("hookkit.dispatcher")
+_MOST_TOLD: Final = 1_000  # a field's name may be what a user has typed
 
 
 class AsyncOutboxDispatcher:
@@ -36,7 +38,8 @@ class AsyncOutboxDispatcher:
 
     Args:
         store: Where webhooks are found and deliveries are stored.
-        catalog: The event types that may be emitted; None: any.
+        catalog: The event types that may be emitted; None: any. A :class:`~hookkit.events.Catalog` keeps secrets out of
+            what is emitted as well; the log says once which field of which event held one.
         profiles: The known profiles by name.
         clock: The time.
         max_body: The most bytes that a body may have.
@@ -60,6 +63,7 @@ class AsyncOutboxDispatcher:
         self._profiles = profiles
         self._clock = clock
         self._max_body = max_body
+        self._told: set[tuple[str, str]] = set()
 
     async def emit(
         self, event: Event | EventType | str, data: Any = None, *, tx: Any = None, **fields: Any
@@ -119,7 +123,7 @@ class AsyncOutboxDispatcher:
                 found[key] = self._known(subscribers)
             planned.append(
                 plan(
-                    complete(event, now=now, new_id=ids.event_id),
+                    complete(self._harmless(event), now=now, new_id=ids.event_id),
                     found[key],
                     profiles=self._profiles,
                     new_id=ids.delivery_id,
@@ -134,6 +138,20 @@ class AsyncOutboxDispatcher:
     def wake(self) -> None:
         """Have the workers of this process look at once. Call it after committing a transaction that was emitted in."""
         wake(self._store)
+
+    def _harmless(self, event: Event) -> Event:
+        """Return the event without what its catalogue takes for a secret. Of each such field the log tells once."""
+        if not isinstance(self._catalog, Catalog):
+            return event
+        harmless, fields = self._catalog.redacted(event)
+        for field in fields:
+            told = (event.type, field)
+            if told not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(told)
+                _log.warning(
+                    "%s: a secret in %s is sent as [redacted]; leave it out", plain(event.type), plain(field, 64)
+                )
+        return harmless
 
     def _known(self, subscribers: Sequence[Endpoint]) -> list[Endpoint]:
         """Return the webhooks whose profile is known here. Another one's body cannot be made, so that is said aloud."""

@@ -10,6 +10,7 @@ from hookkit.clock import SYSTEM_CLOCK
 from hookkit.delivery import complete
 from hookkit.errors import PayloadError
 from hookkit.event import Event, check_type
+from hookkit.events import Catalog
 from hookkit.ids import event_id
 from hookkit.model import Emission
 from hookkit.protocols import Clock, EventType
@@ -64,6 +65,9 @@ class _Record:
         for event in events:
             if self._catalog is not None and event.type not in self._catalog:
                 raise PayloadError(f"type: {event.type!r} is not in the catalogue")
+        catalog = self._catalog
+        if isinstance(catalog, Catalog):
+            events = [catalog.redacted(event).event for event in events]
         with self._lock:
             return [self._store_one(event) for event in events]
 
@@ -86,9 +90,9 @@ class _Record:
 class RecordingDispatcher(_Record):
     """A :class:`hookkit.Dispatcher` that stores nothing and tells nobody, for tests of code that emits.
 
-    It checks events as the real one does, gives them an id and a time, and answers a repeated id or idempotency key
-    with the first emission. It has no subscribers, so emissions name no deliveries. It does not join `tx`: an event
-    whose transaction is rolled back stays in the list.
+    It checks events as the real one does, takes secrets out of them where a catalogue does, gives them an id and a
+    time, and answers a repeated id or idempotency key with the first emission. It has no subscribers, so emissions name
+    no deliveries. It does not join `tx`: an event whose transaction is rolled back stays in the list.
 
     Args:
         catalog: The event types that may be emitted; None: any.
