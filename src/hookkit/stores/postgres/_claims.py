@@ -239,9 +239,9 @@ def claim_from(
     row: Row,
     claim_id: str,
     endpoint: Endpoint,
-    busy: bool,
-    failing: bool,
-    before: Sequence[Attempt],  # noqa: FBT001
+    busy: bool,  # noqa: FBT001 - as the row has it
+    failing: bool,  # noqa: FBT001
+    before: Sequence[Attempt],
 ) -> Claim:
     """Return the claim of a row, as :data:`CLAIMED_COLUMNS` has it."""
     return Claim(
