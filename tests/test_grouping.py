@@ -139,7 +139,7 @@ def test_threads_that_emit_share_commits(tmp_path) -> None:
     with closing(SQLiteStore(tmp_path / "hooks.db")) as store:
         to = Registry(store).create(Endpoint("https://example.com/hooks", "*")).id
         sizes: list[int] = []
-        store._enqueued._commit = lambda parts: sizes.append(len(parts)) or store._enqueue(parts)
+        store._group._commit = lambda parts: sizes.append(len(parts)) or store._enqueue(parts)
         dispatcher = OutboxDispatcher(store)
         start = threading.Barrier(16)
 

@@ -20,7 +20,7 @@ from hookkit.stores.sqlite._log import SQLiteLog
 from hookkit.stores.sqlite._pruning import SQLitePruning
 from hookkit.stores.sqlite._resealing import SQLiteResealing
 from hookkit.stores.sqlite._settling import SQLiteSettling
-from hookkit.stores.sqlite._webhooks import SQLiteOutbox, SQLiteWebhooks
+from hookkit.stores.sqlite._webhooks import Part, SQLiteOutbox, SQLiteWebhooks
 from hookkit.stores.threaded import ThreadedStore
 from hookkit.stores.unreadable import Unreadable
 from hookkit.work import Planned
@@ -66,7 +66,12 @@ class SQLiteStore(
         self, path: str | os.PathLike[str], *, vault: Sealer | None = None, synchronous: Synchronous = "FULL"
     ) -> None:
         self._assemble(Database(path, synchronous), path, vault)
-        self._enqueued = GroupCommit(self._enqueue, is_common=is_common)
+        self._group = GroupCommit(self._enqueue, is_common)
+        self._enqueued = self._enqueue_with_others
+
+    def _enqueue_with_others(self, part: Part) -> list[Emission]:
+        self._database.ready()  # after a fork nobody would lead what was under way
+        return self._group(part)
 
     def _assemble(self, database: Database, path: str | os.PathLike[str], vault: Sealer | None) -> None:
         self._database = database

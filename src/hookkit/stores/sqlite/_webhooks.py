@@ -17,7 +17,7 @@ from hookkit.stores.sqlite._lines import Lines
 from hookkit.stores.unreadable import switched
 from hookkit.work import Planned, WebhookChange
 
-__all__ = ["SQLiteOutbox", "SQLiteWebhooks"]
+__all__ = ["Part", "SQLiteOutbox", "SQLiteWebhooks"]
 
 
 class SQLiteWebhooks:
@@ -134,23 +134,23 @@ class SQLiteWebhooks:
         self._database.execute("DELETE FROM hookkit_subscriptions WHERE webhook = ?", (endpoint_id,))
 
 
-_Part = tuple[Sequence[Planned], datetime]
+Part = tuple[Sequence[Planned], datetime]
+"""What one caller emits, and when."""
 
 
 class SQLiteOutbox:
     """The :class:`~hookkit.protocols.Outbox` part."""
 
     _database: Database
-    _enqueued: Callable[[_Part], list[Emission]]
+    _enqueued: Callable[[Part], list[Emission]]
 
     def enqueue(self, planned: Sequence[Planned], *, now: datetime, tx: Any = None) -> list[Emission]:
         """Store planned events with their deliveries."""
         if tx is not None:
             return self._database.joined(outbox.enqueue(SQLITE, planned, now), tx)
-        self._database.ready()  # after a fork nobody would lead what was under way
         return self._enqueued((planned, now))
 
-    def _enqueue(self, parts: Sequence[_Part]) -> list[list[Emission]]:
+    def _enqueue(self, parts: Sequence[Part]) -> list[list[Emission]]:
         """Store what several threads emit, in one transaction."""
         with self._database.writing():
             return [drive(outbox.enqueue(SQLITE, planned, now), self._database.execute) for planned, now in parts]
