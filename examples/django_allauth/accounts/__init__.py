@@ -1,0 +1,1 @@
+"""What this auth server tells webhooks."""

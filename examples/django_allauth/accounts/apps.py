@@ -1,0 +1,22 @@
+"""The app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
+
+
+class AccountsConfig(AppConfig):
+    """Connects the signals."""
+
+    name = "accounts"
+
+    def ready(self) -> None:
+        """Listen."""
+        from accounts import webhooks
+
+        webhooks.connect()
+        if not getattr(settings, "KEEP_LAST_LOGIN", True):
+            # Connected by now, as django.contrib.auth stands before this app in INSTALLED_APPS.
+            user_logged_in.disconnect(dispatch_uid="update_last_login")

@@ -1,0 +1,16 @@
+"""The same, but a login writes nothing into the database: whoever holds its lock delays none.
+
+    DJANGO_SETTINGS_MODULE=lean python examples/django_allauth/manage.py runserver
+
+Sessions are in the cache, ``allauth.usersessions`` is left out, and nobody's ``last_login`` is kept.
+"""
+
+from __future__ import annotations
+
+from settings import *  # noqa: F403 - as settings that build on others are written
+from settings import INSTALLED_APPS, MIDDLEWARE
+
+INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "allauth.usersessions"]
+MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith("allauth.usersessions.")]
+SESSION_ENGINE = "django.contrib.sessions.backends.cache"  # in earnest, a cache that all processes share
+KEEP_LAST_LOGIN = False

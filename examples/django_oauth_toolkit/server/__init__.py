@@ -1,0 +1,1 @@
+"""What this OAuth server tells webhooks."""

@@ -1,0 +1,81 @@
+"""Runs the receivers, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEY = "whsec_" + "A" * 43 + "="
+
+
+class Receiver:
+    """One of the receivers over one folder."""
+
+    def __init__(self, folder: Path, framework: str) -> None:
+        self.folder = folder
+        self.file = f"{framework}_app.py"
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+
+    def start(self, keys: str = KEY) -> str:
+        """Start it, and return where it listens."""
+        begun = len(self.lines)
+        self.process = subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, str(Path(__file__).with_name(self.file)), "--port", "0"],
+            env={**os.environ, "DATA": str(self.folder), "WEBHOOK_KEY": keys},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        self._reader = threading.Thread(target=self._read, args=(self.process,))
+        self._reader.start()
+        return f"{self.written(r'[Rr]unning on (http://[^ ]+)', begun)}/hooks"
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as output:
+            for line in output:
+                with self._changed:
+                    self.lines.append(line.rstrip())
+                    self._changed.notify_all()
+
+    def written(self, pattern: str, begun: int = 0) -> str:
+        """Wait until it has written a line with `pattern`, and return what its group holds."""
+
+        def found() -> list[str]:
+            return [match[1] for line in self.lines[begun:] if (match := re.search(pattern, line))]
+
+        with self._changed:
+            assert self._changed.wait_for(found, 30), self.lines
+            return found()[-1]
+
+    def end(self, how: int = signal.SIGTERM) -> None:
+        """End it, and wait for that."""
+        self.process.send_signal(how)
+        self.process.wait(60)
+        self._reader.join()
+
+    def query(self, sql: str) -> list[Any]:
+        """Look into its database."""
+        with closing(sqlite3.connect(self.folder / "receiver.db")) as database, database:
+            return database.execute(sql).fetchall()
+
+
+@pytest.fixture(params=["fastapi", "flask", "django"])
+def receiver(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Receiver]:
+    """Return each receiver, not started yet."""
+    receiver = Receiver(tmp_path, request.param)
+    yield receiver
+    if receiver.process.poll() is None:
+        receiver.end(signal.SIGKILL)
