@@ -25,6 +25,12 @@ PLAIN = [
     "-m",
     "not crash and not engines and not frameworks and not hostile and not interop and not services and not simulation",
 ]
+# Where one is missing the tests are skipped aloud; where this is run none may be.
+IMPORT_FRAMEWORKS = (
+    "import aiohttp, django, fastapi, flask, litestar, openapi_spec_validator, quart, rest_framework, starlette"
+)
+# Where the plugin `apart` lies.
+SERVICES = {"PYTHONPATH": str(HERE / "tests" / "services")}
 # Half of their time the tests wait for sockets, disks and deadlines.
 PROCESSES = ["--numprocesses=auto", "--maxprocesses=4"]
 
@@ -52,17 +58,11 @@ def tests_on_3_12(session: nox.Session) -> None:
     run_tests(session, "-e", ".")
 
 
-@nox.session(name="tests-3.13", python="3.13")
-def tests_on_3_13(session: nox.Session) -> None:
-    """Run the tests on Python 3.13."""
-    run_tests(session, "-e", ".")
-
-
 @nox.session(name="tests-httpx2")
 def tests_on_httpx2(session: nox.Session) -> None:
-    """Run the tests of what sends, with httpx2 beside httpx: the transports prefer it, and nothing else knows it."""
+    """Run the tests of what sends, with httpx2 and aiohttp beside httpx: nothing else knows them."""
     sending = [f"tests/test_{name}.py" for name in ("backlog", "courier", "demo", "examples", "laws", "seed", "worker")]
-    run_tests(session, "-e", ".[httpx2]", paths=["tests/leaks", "tests/transports", *sending])
+    run_tests(session, "-e", ".[aiohttp,httpx2]", paths=["tests/leaks", "tests/transports", *sending])
 
 
 @nox.session
@@ -83,8 +83,7 @@ def typing(session: nox.Session) -> None:
     session.run("pyright", "--verifytypes", "hookkit", "--ignoreexternal")
 
 
-@nox.session(reuse_venv=False)
-def wheel(session: nox.Session) -> None:
+def run_built(session: nox.Session) -> None:
     """Build the archives; run the source archive's tests against the installed wheel, without ``src`` and extras."""
     session.install(*group("build"), env=ENV)
     made = Path(session.create_tmp()).resolve()
@@ -100,11 +99,22 @@ def wheel(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-m", f"{PLAIN[1]} and not httpx2", *PROCESSES, *session.posargs)
 
 
+@nox.session(reuse_venv=False)
+def wheel(session: nox.Session) -> None:
+    """Build the archives; on this Python, run the source archive's tests against the installed wheel."""
+    run_built(session)
+
+
+@nox.session(name="tests-3.13", python="3.13", reuse_venv=False)
+def tests_on_3_13(session: nox.Session) -> None:
+    """Build the archives; on Python 3.13, run the source archive's tests against the installed wheel."""
+    run_built(session)
+
+
 def run_frameworks(session: nox.Session) -> None:
     """Install the newest web frameworks that this Python can have, and receive in each of them."""
     session.install("-e", ".", *group("frameworks"), *group("test"), env=ENV)
-    # Where one is missing the tests are skipped aloud; here none may be.
-    session.run("python", "-c", "import aiohttp, django, fastapi, flask, litestar, quart, rest_framework, starlette")
+    session.run("python", "-c", IMPORT_FRAMEWORKS)
     command = ["python", "-m", "pytest", "-m", "frameworks", *PROCESSES, "tests/frameworks", "tests/djangoapp"]
     session.run(*command, *session.posargs)
 
@@ -124,7 +134,7 @@ def frameworks_on_3_13(session: nox.Session) -> None:
 @nox.session
 def hostile(session: nox.Session) -> None:
     """Visit the museum of hostile servers: deadline, memory and verdict of each, and whole workers beside them all."""
-    session.install("-e", ".[httpx2]", *group("test"), env=ENV)
+    session.install("-e", ".[aiohttp,httpx2]", *group("test"), env=ENV)
     session.run("python", "-m", "pytest", "-m", "hostile", "tests/hostile", *session.posargs)
 
 
@@ -135,7 +145,9 @@ def services(session: nox.Session) -> None:
     # Where one is missing tests are skipped aloud; here none may be.
     session.run("python", "-c", "import aiosqlite, asyncpg, django, psycopg, psycopg_pool, sqlalchemy")
     session.run("python", "tests/services/start.py")
-    session.run("python", "-m", "pytest", "-m", "services", "tests", *session.posargs)
+    # Half of their time they wait for the server. Each process has a database of its own.
+    options = [*PROCESSES, "--dist=worksteal", "-p", "apart"]
+    session.run("python", "-m", "pytest", "-m", "services", "tests", *options, *session.posargs, env=SERVICES)
 
 
 @nox.session
@@ -171,6 +183,16 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session
+def examples(session: nox.Session) -> None:
+    """Drive the applications under ``examples`` over HTTP, each with the newest of the packages that it names."""
+    folders = sorted(path.parent for path in (HERE / "examples").glob("*/requirements.txt"))
+    needed = [f"-r{folder / 'requirements.txt'}" for folder in folders]
+    session.install("-e", ".[aiohttp]", *needed, *group("test"), env=ENV)
+    for folder in folders:  # each is a program of its own, with modules of the same names
+        session.run("python", "-m", "pytest", "-m", "examples", *PROCESSES, str(folder), *session.posargs)
+
+
+@nox.session
 def simulation(session: nox.Session) -> None:
     """Run two thousand histories full of faults, each from its seed; ``-- --seed 17``: that one alone."""
     session.install("-e", ".", *group("test"), env=ENV)
@@ -180,11 +202,13 @@ def simulation(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Measure: all branches of the pure rooms, and at least 95 % of everything."""
-    session.install("-e", ".[httpx2]", *group("coverage"), env=ENV)
+    """Measure: all branches of the pure rooms, and at least 95 % of everything; runs what ``frameworks`` does, too."""
+    session.install("-e", ".[aiohttp,httpx2]", *group("coverage"), env=ENV)
+    session.run("python", "-c", IMPORT_FRAMEWORKS)
     session.run("coverage", "erase")
     most = ["-m", "not crash and not engines and not hostile and not interop and not services and not simulation"]
-    session.run("coverage", "run", "-m", "pytest", "-q", *most, *session.posargs, env={"HOOKKIT_THOROUGH": "1"})
+    command = ["coverage", "run", "-m", "pytest", "-q", *most, *PROCESSES, "--dist=worksteal"]
+    session.run(*command, *session.posargs, env={"HOOKKIT_THOROUGH": "1"})
     session.run("coverage", "combine", "--quiet")
     pure = ",".join(f"src/hookkit/{room}{end}" for room in FLOORS["PURE"] for end in (".py", "/*"))
     session.run("coverage", "report", f"--include={pure}", "--fail-under=100")

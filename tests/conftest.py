@@ -12,6 +12,10 @@ from hypothesis import settings
 
 from worlds import empty_file, hasty, no_polling, world  # noqa: F401 - fixtures for all
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Whose coverage is measured by now. What tests start would be slowed down, and may look at its own imports.
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
 # Machines that run tests are slow now and then, so no example has a deadline of its own. In CI the examples are the
 # same every time: a failure there can be had again anywhere. A few examples will do for the run that everybody makes
 # again and again; the session that measures coverage asks for many.

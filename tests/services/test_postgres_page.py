@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import uuid
 from contextlib import closing
 
 import psycopg
@@ -25,10 +26,9 @@ SQL = re.findall(r"^```sql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 @pytest.fixture
 def default_schema(monkeypatch):
-    """Give the examples a database of their own, by the page's name for it."""
-    name = "hookkit_page"
+    """Give the examples a database of their own, as they use the schema of the default name."""
+    name = f"hookkit_page_{uuid.uuid4().hex[:12]}"
     with closing(connect()) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name}")
         yield psycopg.conninfo.make_conninfo(DSN, dbname=name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

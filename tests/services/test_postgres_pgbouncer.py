@@ -7,8 +7,10 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -42,22 +44,27 @@ ignore_startup_parameters = options,extra_float_digits
 
 
 @pytest.fixture(scope="module")
-def bouncer(tmp_path_factory):
+def folder():
+    """Yield a folder that everybody may read; what lies below pytest's own, root alone may."""
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture(scope="module")
+def bouncer(folder):
     """Run one on a free port, in front of the test database; yield how to reach it."""
     parts = conninfo_to_dict(DSN)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     names = ("host", "port", "dbname", "user", "password")
     target = " ".join(f"{name}={parts[name]}" for name in names if parts.get(name))
-    folder = tmp_path_factory.mktemp("pgbouncer")
     settings = folder / "pgbouncer.ini"
     settings.write_text(SETTINGS.format(target=target, port=port), encoding="utf-8")
     user: dict[str, object] = {}
     if os.getuid() == 0:  # it refuses to run as root
         user = {"user": pwd.getpwnam("nobody").pw_name}
-        for path in (folder, *folder.parents):
-            if path.stat().st_uid == 0 and str(path).startswith(str(tmp_path_factory.getbasetemp().parent)):
-                path.chmod(0o755)
     log = folder / "pgbouncer.log"
     with log.open("wb") as file:  # not a pipe: nobody reads it, and a full one would stop the process
         process = subprocess.Popen([BINARY, str(settings)], stdout=file, stderr=file, **user)

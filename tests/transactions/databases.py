@@ -43,5 +43,5 @@ def emptied(connection: Any) -> None:
     tables = connection.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'schema'", (SCHEMA,)
     ).fetchall()
-    names = ", ".join(f"{SCHEMA}.{name}" for (name,) in tables)
-    connection.execute(f"TRUNCATE {names}")
+    # For a few rows TRUNCATE, which makes new files, takes a hundred times as long.
+    connection.execute(";".join(f"DELETE FROM {SCHEMA}.{name}" for (name,) in tables))
