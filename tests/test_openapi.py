@@ -198,6 +198,25 @@ def test_a_format_that_is_no_json_has_no_schema():
     assert operation(EventSpec("a"), profile)["requestBody"]["content"] == {"text/plain": {}}
 
 
+@attrs.frozen
+class Listed(Text):
+    """A host's own format: a list with one event."""
+
+    content_type: str = "application/json"
+
+    def encode(self, event: Event, *, endpoint_id: str, test: bool = False) -> bytes:
+        return json.dumps([event.type]).encode()
+
+
+def test_a_format_that_is_no_object_has_no_members_to_require():
+    """Its schema says what the sample shows."""
+    profile = attrs.evolve(STANDARD, payload=Listed())
+    assert body_of(operation(EventSpec("user.created"), profile)) == {
+        "schema": {"type": "array", "items": {"type": "string"}},
+        "example": ["user.created"],
+    }
+
+
 def test_each_section_is_the_callers_own():
     """It may be changed, and put into a document, without effect on the next one."""
     catalog = Catalog([EventSpec("a", example={"id": 1})])

@@ -620,7 +620,10 @@ def test_a_key_of_another_scheme_is_taken_verbatim():
         verify(LOGTO, sign(LOGTO, keys=["key"]), keys=["key\n"])
 
 
-@given(st.text().filter(lambda text: text.strip() and "\udfff" not in text), st.binary())
+@given(
+    st.text().filter(lambda text: text.strip() and "\udfff" not in text and not text.startswith(("whsk_", "whpk_"))),
+    st.binary(),
+)
 def test_any_text_is_a_key_of_an_hmac_scheme(key, body):
     """Any UTF-8 text that is not blank signs and verifies, except a key that is Ed25519's by its prefix."""
     assert verify(LOGTO, sign(LOGTO, body, [key]), body, [key]).body == body
