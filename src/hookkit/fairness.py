@@ -271,7 +271,8 @@ class Slots:
 
     def after(self, claims: Sequence[tuple[Lane, Claim]]) -> Slots:
         """Return what they would be with these claims counted in."""
-        return Slots(self.concurrency, self.taken | {claim.claim_id: (lane, claim) for lane, claim in claims})
+        counted: dict[str, tuple[Lane, Claim]] = {claim.claim_id: (lane, claim) for lane, claim in claims}
+        return Slots(self.concurrency, self.taken | counted)
 
     def bounds(self, asks: Sequence[Ask]) -> Bounds:
         """Return the bounds of several claims, one after another.

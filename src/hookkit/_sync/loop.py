@@ -101,7 +101,7 @@ def claim(
                 break  # these are to be sent; whatever it was, it comes again
             raise
         slots.take(lane, claims)
-        claimed += [(lane, one) for one in claims]
+        claimed.extend((lane, one) for one in claims)
         if begin is not None and claims:
             begin(claims)
     return [one for _, one in claimed]

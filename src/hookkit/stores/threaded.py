@@ -221,7 +221,7 @@ class ThreadedStore:
                 if claims:
                     break  # these are leased, and to be sent; whatever it was, it comes again
                 raise
-            claims += [(lane, one) for one in found]
+            claims.extend((lane, one) for one in found)
         return claims
 
     async def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:

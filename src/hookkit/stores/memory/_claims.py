@@ -84,7 +84,7 @@ class MemoryClaims:
                     found = self.claim(
                         now=now, lane=lane, **limits._asdict(), lease=lease, owner=owner, profiles=profiles
                     )
-                    claims += [(lane, one) for one in found]
+                    claims.extend((lane, one) for one in found)
         return claims
 
     def offer(self, **options: Unpack[ClaimOptions]) -> list[Claim]:

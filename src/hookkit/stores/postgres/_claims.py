@@ -85,7 +85,7 @@ def claim(
         limits = bounds(place, claims) if looked.could(lane) else NOTHING
         if limits.limit > 0:
             found = yield from _claim_lane(tables, lane, looked.at, limits, lease, owner, profiles, kind)
-            claims += [(lane, one) for one in found]
+            claims.extend((lane, one) for one in found)
     return claims
 
 

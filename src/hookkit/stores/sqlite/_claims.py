@@ -71,7 +71,7 @@ class SQLiteClaims:
                 limits = bounds(place, claims)
                 if limits.limit > 0:
                     found = self._claim(lane, limits, now, lease, owner, profiles, CLAIMED)
-                    claims += [(lane, one) for one in found]
+                    claims.extend((lane, one) for one in found)
         return claims
 
     def _claim(

@@ -192,7 +192,7 @@ class AsyncPostgresStore:
         profiles: Collection[str],
     ) -> list[tuple[Lane, Claim]]:
         """As :meth:`hookkit.protocols.LanesQueue.claim_lanes`."""
-        lanes = [ask.lane for ask in asks]
+        lanes: list[Lane] = [ask.lane for ask in asks]
         return await self._claim(lanes, slots.bounds(asks), now=now, lease=lease, owner=owner, profiles=profiles)
 
     async def _claim(
